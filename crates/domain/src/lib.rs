@@ -1,1 +1,23 @@
-//! domain
+//! What is true: values and pure functions. No clock, no randomness, no I/O; runs in the browser too.
+//!
+//! Time and observations come in as arguments. The button in the browser and the refusal on the
+//! server call the same function of this crate.
+
+pub mod configuration;
+pub mod duration;
+pub mod environment;
+pub mod error;
+pub mod history;
+pub mod id;
+pub mod live;
+pub mod name;
+pub mod observing;
+pub mod policy;
+pub mod release;
+pub mod role;
+pub mod rollout;
+pub mod route;
+pub mod service;
+pub mod slot;
+pub mod target;
+pub mod view;

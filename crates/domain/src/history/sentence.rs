@@ -1,0 +1,271 @@
+//! A row as a sentence: *Ana* deployed *api 1.8.2* to *production*. The board, the rollout and the
+//! history page all say it with these words.
+
+use super::{By, Deed, Entry};
+use crate::rollout::{Ask, Kind, Phase};
+use serde::{Deserialize, Serialize};
+
+/// A sentence with its weight: names stand out from the words between.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence(pub Vec<Word>);
+
+/// A piece of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "as", content = "text")]
+pub enum Word {
+    Plain(String),
+    /// A name: of a person, a service, a release.
+    Strong(String),
+    /// A role or another word of the vocabulary.
+    Term(String),
+}
+
+/// How the result of a row is to be drawn: trouble is loud, everything else is quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
+    Quiet,
+    Amber,
+    Red,
+}
+
+impl Sentence {
+    /// The sentence without its weight: for exports and titles.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.0
+            .iter()
+            .map(|word| match word {
+                Word::Plain(text) | Word::Strong(text) | Word::Term(text) => text.as_str(),
+            })
+            .collect()
+    }
+}
+
+impl By {
+    /// The name on screen.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Person { name, .. } => name.clone(),
+            Self::Engine => "engine".to_owned(),
+            Self::Machine { uid } => format!("user {uid} of this machine"),
+            Self::Nobody => "somebody".to_owned(),
+        }
+    }
+}
+
+fn plain(text: impl Into<String>) -> Word {
+    Word::Plain(text.into())
+}
+
+fn strong(text: impl ToString) -> Word {
+    Word::Strong(text.to_string())
+}
+
+fn term(text: impl ToString) -> Word {
+    Word::Term(text.to_string())
+}
+
+impl Entry {
+    /// The whole row as one sentence. The environment has a column of its own on the page, so it is
+    /// not in it.
+    #[must_use]
+    pub fn sentence(&self) -> Sentence {
+        let mut words = vec![strong(self.by.name()), plain(" ")];
+        words.extend(self.deed_words());
+        Sentence(words)
+    }
+
+    /// The service's name, or what stands for it.
+    fn thing(&self) -> String {
+        let name = self.subject.service.as_ref().or(self.subject.project.as_ref());
+        name.or(self.subject.environment.as_ref()).map(ToString::to_string).unwrap_or_default()
+    }
+
+    fn deed_words(&self) -> Vec<Word> {
+        let thing = self.thing();
+        let of = |release: &dyn ToString| strong(format!("{thing} {}", release.to_string()));
+        match &self.deed {
+            Deed::FirstAdminMade { name, .. } => {
+                vec![plain("made the first admin, "), strong(name)]
+            }
+            Deed::AccessRecovered { name, .. } => {
+                vec![plain("gave back access to "), strong(name)]
+            }
+            Deed::SignedIn { .. } => vec![plain("signed in")],
+            Deed::SignInFailed { name, times: 1 } => {
+                vec![plain("failed to sign in as "), strong(name)]
+            }
+            Deed::SignInFailed { name, times } => {
+                vec![plain(format!("failed {times} times to sign in, last as ")), strong(name)]
+            }
+            Deed::SignedOut => vec![plain("signed out")],
+            Deed::SessionEnded { .. } => vec![plain("ended a session")],
+            Deed::PasswordChanged => vec![plain("changed the password")],
+            Deed::PersonAdded { name, .. } => vec![plain("added "), strong(name)],
+            Deed::PersonDisabled { name, .. } => vec![plain("disabled "), strong(name)],
+            Deed::PersonEnabled { name, .. } => vec![plain("enabled "), strong(name)],
+            Deed::PasswordReset { name, .. } => {
+                vec![plain("set a new password for "), strong(name)]
+            }
+            Deed::GrantGiven { name, role, scope, .. } => vec![
+                plain("gave "),
+                strong(name),
+                plain(" the role "),
+                term(role),
+                plain(format!(" in {scope}")),
+            ],
+            Deed::GrantTaken { name, role, scope, .. } => vec![
+                plain("took from "),
+                strong(name),
+                plain(" the role "),
+                term(role),
+                plain(format!(" in {scope}")),
+            ],
+            Deed::Refused { action, what, needs } => vec![
+                plain(format!("was refused to {}", action.as_words())),
+                plain(if what.is_empty() { "" } else { " " }),
+                strong(what),
+                plain(": needs "),
+                term(needs),
+            ],
+            Deed::ProjectAdded => vec![plain("added the project "), strong(thing)],
+            Deed::ServiceAdded => vec![plain("added the service "), strong(thing)],
+            Deed::ServiceChanged => vec![plain("changed the service "), strong(thing)],
+            Deed::PlacementChanged => vec![plain("changed where "), strong(thing), plain(" runs")],
+            Deed::EnvironmentChanged => vec![plain("changed the environment "), strong(thing)],
+            Deed::ConfigurationMade { number } => vec![
+                plain("changed the configuration of "),
+                strong(thing),
+                plain(format!(", now number {number}")),
+            ],
+            Deed::ReleaseMade { name, image, .. } => vec![
+                plain("made the release "),
+                of(name),
+                plain(format!(" from {}", image.short())),
+            ],
+            Deed::RolloutQueued { kind: Kind::Rollback, release, from, .. } => {
+                let mut words = vec![plain("rolls "), strong(&thing), plain(" back to ")];
+                words.push(strong(release));
+                if let Some(from) = from {
+                    words.extend([plain(" from "), strong(from)]);
+                }
+                words
+            }
+            Deed::RolloutQueued { kind: Kind::Deploy, release, .. } => {
+                vec![plain("deploys "), of(release)]
+            }
+            Deed::RolloutQueued { kind: Kind::Remove, .. } => {
+                vec![plain("removes "), strong(thing)]
+            }
+            Deed::RolloutAsked { ask, release } => {
+                let asked = match ask {
+                    Ask::Abort => "asked to abort ",
+                    Ask::Promote => "promoted ",
+                    Ask::Retry => "asked to retry ",
+                };
+                vec![plain(asked), of(release)]
+            }
+            Deed::RolloutEntered { phase, release, outcome, .. } => {
+                let mut words = match phase {
+                    Phase::Succeeded => vec![plain("made "), of(release), plain(" live")],
+                    Phase::Failed => vec![of(release), plain(" failed")],
+                    Phase::Aborted => vec![of(release), plain(" was aborted")],
+                    Phase::RolledBack => vec![plain("took "), of(release), plain(" back")],
+                    Phase::Superseded => vec![of(release), plain(" gave way to a newer one")],
+                    Phase::Queued
+                    | Phase::Preflight
+                    | Phase::AwaitingApproval
+                    | Phase::Preparing
+                    | Phase::Verifying
+                    | Phase::AwaitingPromotion
+                    | Phase::Switching
+                    | Phase::Observing
+                    | Phase::Draining
+                    | Phase::SwitchingBack
+                    | Phase::CleaningUp => vec![of(release), plain(format!(" is {phase}"))],
+                };
+                if !outcome.is_empty() {
+                    words.push(plain(format!(": {outcome}")));
+                }
+                words
+            }
+            Deed::RolloutErrored { phase, release, trouble } => vec![
+                plain("needs a person for "),
+                of(release),
+                plain(format!(" while {phase}: {trouble}")),
+            ],
+            Deed::Alarm { release, why } => {
+                vec![plain("raised an alarm for "), of(release), plain(format!(": {why}"))]
+            }
+            Deed::WarmthExtended { slot, minutes } => vec![
+                plain(format!("keeps {slot} of ")),
+                strong(thing),
+                plain(format!(" warm for {minutes} more minutes")),
+            ],
+            Deed::WarmthEnded { slot, why } => vec![
+                plain(format!("ended the warmth of {slot} of ")),
+                strong(thing),
+                plain(format!(": {why}")),
+            ],
+            Deed::HoldLifted => vec![plain("lifted the hold of "), strong(thing)],
+            Deed::InstancesRestored { slot, count, why } => vec![
+                plain(format!("restored {count} of {slot} of ")),
+                strong(thing),
+                plain(format!(": {why}")),
+            ],
+            Deed::StraysRemoved { slot, count } => {
+                vec![plain(format!("removed {count} left over in {slot} of ")), strong(thing)]
+            }
+            Deed::RouteRestored { slot } => {
+                vec![plain("gave the route of "), strong(thing), plain(back_to(*slot))]
+            }
+            Deed::RouteForeign { slot, who } => vec![
+                plain("found the route of "),
+                strong(thing),
+                plain(format!("{}, by {who}", moved_to(*slot))),
+            ],
+            Deed::Drift { what } => {
+                vec![plain("found a difference at "), strong(thing), plain(format!(": {what}"))]
+            }
+            Deed::HistoryExported { rows, format } => {
+                vec![plain(format!("took away {rows} rows of the history as {format}"))]
+            }
+            Deed::Started { version } => vec![plain(format!("started Pilothouse {version}"))],
+        }
+    }
+
+    /// The result column, and how loud it is.
+    #[must_use]
+    pub fn result(&self) -> (String, Tone) {
+        let (word, tone) = match &self.deed {
+            Deed::SignInFailed { .. } | Deed::Refused { .. } => ("refused", Tone::Amber),
+            Deed::RolloutEntered { phase, .. } => match phase {
+                Phase::Failed => ("failed", Tone::Red),
+                Phase::RolledBack => ("rolled back", Tone::Red),
+                Phase::Aborted => ("aborted", Tone::Amber),
+                Phase::SwitchingBack => ("switching back", Tone::Amber),
+                other => (other.as_words(), Tone::Quiet),
+            },
+            Deed::RolloutErrored { .. } => ("needs a person", Tone::Red),
+            Deed::Alarm { .. } => ("alarm", Tone::Red),
+            Deed::RouteForeign { .. } | Deed::Drift { .. } => ("differs", Tone::Amber),
+            Deed::RolloutQueued { .. } => ("queued", Tone::Quiet),
+            Deed::RolloutAsked { .. } => ("asked", Tone::Quiet),
+            _ => ("done", Tone::Quiet),
+        };
+        (word.to_owned(), tone)
+    }
+}
+
+fn back_to(slot: Option<crate::slot::Slot>) -> String {
+    slot.map_or_else(
+        || " back to the router".to_owned(),
+        |slot| format!(" back to the router: {slot}"),
+    )
+}
+
+fn moved_to(slot: Option<crate::slot::Slot>) -> String {
+    slot.map_or_else(|| " withdrawn".to_owned(), |slot| format!(" moved to {slot}"))
+}

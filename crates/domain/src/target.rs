@@ -1,0 +1,216 @@
+//! What is said to a target and what it answers: the words of the driver trait, equal for every
+//! driver. Nothing here knows Docker, a router or Kubernetes.
+
+use crate::{
+    id::{ConfigurationId, PlacementId, ReleaseId, RolloutId},
+    name::{ContentId, HostName, Name, ReleaseName, VariableName},
+    service::{Check, Limits, ServiceSpec},
+    slot::{PerSlot, Slot},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// A placement as a driver needs it: its names, and where its requests come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub placement: PlacementId,
+    pub project: Name,
+    pub environment: Name,
+    pub service: Name,
+    /// Normalized, unique on a router. The first is the one that is shown.
+    pub host_names: Vec<HostName>,
+    /// Reach the idle slot.
+    pub preview_host_names: Vec<HostName>,
+}
+
+/// The right to change a placement. Written where the switch happens, which refuses an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub placement: PlacementId,
+    /// Goes up by one each time somebody claims the placement.
+    pub epoch: i64,
+    /// For whom the change is made. `None`: for the settled placement itself.
+    pub rollout: Option<RolloutId>,
+}
+
+/// All that is needed to fill a slot with instances. The same plan gives the same slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub place: Place,
+    /// The rollout whose instances these are. Its id is in their names and labels.
+    pub maker: RolloutId,
+    pub release: ReleaseId,
+    pub release_name: ReleaseName,
+    pub configuration: ConfigurationId,
+    pub image: ContentId,
+    pub spec: ServiceSpec,
+    pub variables: Vec<(VariableName, String)>,
+    pub limits: Limits,
+    /// How many instances.
+    pub size: u16,
+    /// Whether the environment's policy lets an image run as root.
+    pub root_allowed: bool,
+}
+
+/// What a target says of a placement. A target that can not be reached is an error, never this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// `None`: the target has no route of this placement at all.
+    pub route: Option<RouteSeen>,
+    pub slots: PerSlot<Vec<Instance>>,
+}
+
+/// A route as the target has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteSeen {
+    pub live: Option<Slot>,
+    pub epoch: i64,
+    /// Goes up with each write of this route.
+    pub revision: i64,
+    /// The rollout that wrote it last, where one did.
+    pub rollout: Option<RolloutId>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub applied_at: OffsetDateTime,
+    /// Who wrote it, where it was not us: a sentence for people ("uid 0 by pilothouse-router switch").
+    pub foreign: Option<String>,
+}
+
+/// One container or pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The target's own id. Stops name this, never the name.
+    pub id: String,
+    /// As people see it: `blue-c19f-1`.
+    pub name: String,
+    /// From 1 to the size.
+    pub number: u16,
+    pub maker: RolloutId,
+    pub release: ReleaseId,
+    pub configuration: ConfigurationId,
+    pub state: InstanceState,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    /// How often it was started again after it died.
+    pub restarts: u32,
+}
+
+/// What the target says of an instance. Whether it is *ready* is another question: `probe`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum InstanceState {
+    /// Made or being made, not running yet.
+    Starting,
+    Running,
+    /// Died; the target will start it again, or not. `why` is for people: "exit code 1",
+    /// "killed for memory".
+    Exited {
+        why: String,
+    },
+}
+
+/// What one instance answered to a check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The instance's id.
+    pub instance: String,
+    pub number: u16,
+    pub passed: bool,
+    /// What was asked and answered, for people: "GET /health 503 in 4 ms", "refused".
+    pub said: String,
+    /// The beginning of the body, at most 4 KiB, as text.
+    pub body: String,
+    #[serde(with = "crate::duration")]
+    pub took: Duration,
+}
+
+/// A check as a driver runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    pub port: u16,
+    pub check: Check,
+}
+
+/// One thing that preflight asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Short, in a list: "Image is there, same content".
+    pub question: String,
+    pub verdict: Verdict,
+    /// The figure or the reason: "6 of 8 GiB", "who can unblock it".
+    pub detail: String,
+}
+
+/// What came of a question. Cut off or missing is never a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Pass,
+    /// Worth knowing, and no reason to stop.
+    Warn,
+    Refuse,
+}
+
+/// Traffic of a placement as the witness saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Changes when the witness restarted: cumulative counters begin again.
+    pub boot: String,
+    /// Unix time of the witness when it answered, in seconds.
+    pub now: i64,
+    pub slots: PerSlot<SlotTraffic>,
+}
+
+/// Traffic of one slot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SlotTraffic {
+    /// Since the witness started.
+    pub requests: u64,
+    pub failures: u64,
+    /// Requests, streams and upgraded connections that have not ended.
+    pub in_flight: u64,
+    /// Time of the last answer, in milliseconds of Unix time.
+    pub last_answer_ms: Option<i64>,
+    /// Whole seconds that are over, oldest first, at most 300, none twice.
+    pub seconds: Vec<Second>,
+}
+
+/// One second of a slot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Unix time.
+    pub at: i64,
+    pub requests: u32,
+    /// 5xx, refused, cut off by the instance, timed out. Not: the client went away.
+    pub failures: u32,
+    /// How many answers took how long: (upper bound in microseconds, count), ascending.
+    pub latencies: Vec<(u32, u32)>,
+    /// The longest time between two answers that ended in this second, in milliseconds.
+    pub longest_gap_ms: u32,
+}
+
+/// What an instance used, read once a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The instance's id.
+    pub instance: String,
+    /// Hundredths of a core: 100 is one core.
+    pub cpu_percent: f32,
+    pub memory_bytes: u64,
+    pub memory_limit_bytes: u64,
+    /// Since the instance started.
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
+    pub processes: u32,
+}
+
+/// What a target is, asked by its page and by preflight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetFacts {
+    /// "Docker 20.10.24 on debian, 2 cores, 24 GiB".
+    pub summary: String,
+    pub cores: u32,
+    pub memory_bytes: u64,
+    /// What works and what does not, each a finding.
+    pub findings: Vec<Finding>,
+}

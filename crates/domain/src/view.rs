@@ -1,0 +1,467 @@
+//! What the pages show: one struct a page, filled by one verb of `control`, drawn by `app`.
+//!
+//! Everything here was allowed to the one who asks. `may` says which buttons are lit; pressing one
+//! is checked again.
+
+use crate::{
+    configuration::Configuration,
+    environment::Environment,
+    history::{Change, Origin},
+    id::{
+        ConfigurationId, EnvironmentId, GrantId, InquiryId, PlacementId, ProjectId, ReleaseId,
+        RolloutId, ServiceId, SessionId, UserId,
+    },
+    live::Row,
+    name::Name,
+    policy::Policy,
+    release::ImageFacts,
+    role::{Role, Scope},
+    rollout::{Ask, Kind, Phase, State},
+    service::{ServiceSpec, Size},
+    slot::Slot,
+    target::Finding,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Who looks. On every page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Viewer {
+    pub id: UserId,
+    pub name: String,
+    /// May see the history page.
+    pub history: bool,
+    /// May manage people.
+    pub people: bool,
+    /// May change environments.
+    pub environments: bool,
+    /// May add projects and services somewhere.
+    pub services: bool,
+}
+
+/// What the viewer may do with a placement or a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowed {
+    pub start: bool,
+    pub abort: bool,
+    pub roll_back: bool,
+    pub promote: bool,
+    pub configure: bool,
+    pub release: bool,
+    pub edit: bool,
+}
+
+/// The first page: services down, environments across.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Board {
+    /// The history's head before the first query: the stream goes on from here.
+    pub number: i64,
+    pub environments: Vec<BoardEnvironment>,
+    pub projects: Vec<BoardProject>,
+    /// The newest rows the viewer may see, newest first, at most 12.
+    pub happening: Vec<Row>,
+    pub may_add_service: bool,
+}
+
+/// A column of the board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoardEnvironment {
+    pub id: EnvironmentId,
+    pub name: Name,
+    pub protected: bool,
+    /// "Docker, this machine".
+    pub target: String,
+}
+
+/// A group of rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoardProject {
+    pub id: ProjectId,
+    pub name: Name,
+    pub services: Vec<BoardService>,
+}
+
+/// A row of the board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoardService {
+    pub id: ServiceId,
+    pub name: Name,
+    /// "port 8080".
+    pub note: String,
+    /// One for each environment the viewer may see it in, in the board's order.
+    pub cells: Vec<Cell>,
+}
+
+/// One placement: a service in an environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    pub placement: PlacementId,
+    pub environment: EnvironmentId,
+    pub environment_name: Name,
+    pub protected: bool,
+    pub size: Size,
+    pub live: Option<Running>,
+    pub warm: Option<Warm>,
+    /// The rollout that holds the placement, if there is one.
+    pub active: Option<RolloutCard>,
+    /// The one that waits, if there is one.
+    pub waiting: Option<RolloutCard>,
+    /// The last one that ended, if it did not succeed.
+    pub failed: Option<RolloutCard>,
+    /// The newest release, where it is not the live one.
+    pub next: Option<ReleaseName>,
+    /// Deploys that start by themselves wait until a person lifts it.
+    pub held: bool,
+    /// What differs from what should be.
+    pub drift: Option<String>,
+    pub may: Allowed,
+    /// The newest rollout of the placement: a start names it, and is refused if there is a newer.
+    pub newest: Option<RolloutId>,
+}
+
+/// A release by id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseName {
+    pub id: ReleaseId,
+    pub name: String,
+}
+
+/// What is live in a placement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    pub slot: Slot,
+    pub release: ReleaseName,
+    pub configuration: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+}
+
+/// What could take the traffic back in one switch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Warm {
+    pub slot: Slot,
+    pub release: ReleaseName,
+    pub configuration: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub until: OffsetDateTime,
+}
+
+/// A rollout in a cell or a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutCard {
+    pub id: RolloutId,
+    pub kind: Kind,
+    pub release: ReleaseName,
+    pub from: Option<ReleaseName>,
+    pub by: String,
+    pub reason: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub asked_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+    pub policy: Policy,
+    pub state: State,
+}
+
+/// One service: what runs where, releases, configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServicePage {
+    pub number: i64,
+    pub id: ServiceId,
+    pub project: Name,
+    pub name: Name,
+    pub spec: ServiceSpec,
+    pub placements: Vec<PlacementCard>,
+    /// Newest first, at most 50.
+    pub releases: Vec<ReleaseRow>,
+    /// Newest first, at most 50, of all placements the viewer may see.
+    pub rollouts: Vec<RolloutRow>,
+    pub may: Allowed,
+}
+
+/// A placement on its service's page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlacementCard {
+    pub cell: Cell,
+    /// With the router's port: `http://hello.demo.local.localhost:7380`.
+    pub address: Option<String>,
+    pub preview_address: Option<String>,
+    pub configuration: Configuration,
+    pub policy: Policy,
+    /// Pairs that were live, newest first, at most 10, not the live one: where one can go back to.
+    pub earlier: Vec<Earlier>,
+}
+
+/// A pair that was live before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Earlier {
+    pub release: ReleaseName,
+    pub configuration: ConfigurationId,
+    pub configuration_number: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub live_until: OffsetDateTime,
+    /// It is the warm pair: going back is one switch.
+    pub warm: bool,
+}
+
+/// A release in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseRow {
+    pub release: ReleaseName,
+    pub reference: String,
+    /// The content id.
+    pub image: String,
+    pub by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub made_at: OffsetDateTime,
+    /// Names of the environments where it is live now.
+    pub live_in: Vec<String>,
+}
+
+/// A rollout in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutRow {
+    pub id: RolloutId,
+    pub environment: Name,
+    pub kind: Kind,
+    pub phase: Phase,
+    pub errored: bool,
+    pub release: ReleaseName,
+    pub by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub asked_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+    pub requests: u64,
+    pub failures: u64,
+}
+
+/// One rollout, live: the product's centre.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutPage {
+    pub number: i64,
+    pub project: Name,
+    pub service: Name,
+    pub service_id: ServiceId,
+    pub environment: Name,
+    pub protected: bool,
+    pub placement: PlacementId,
+    pub address: Option<String>,
+    pub preview_address: Option<String>,
+    pub card: RolloutCard,
+    /// What was asked of it and not yet answered, and by whom.
+    pub asked: Option<(Ask, String)>,
+    pub image: String,
+    /// The placement now: after the end it tells whether one can still go back, and how long.
+    pub cell: Cell,
+    /// All rows of this rollout, oldest first.
+    pub rows: Vec<Row>,
+    /// The phases entered so far, with their times, oldest first.
+    pub phases: Vec<PhaseTime>,
+    /// What differs between what was live and this pair.
+    pub changes: Vec<Change>,
+    /// Why each of the three buttons is dark, if it is: abort, promote, retry.
+    pub may: Allowed,
+}
+
+/// When a phase was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTime {
+    pub phase: Phase,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// What is in a release, and where it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleasePage {
+    pub number: i64,
+    pub project: Name,
+    pub service: Name,
+    pub row: ReleaseRow,
+    pub spec: ServiceSpec,
+    pub facts: Option<ImageFacts>,
+    /// For each placement: what would change there.
+    pub against: Vec<ReleaseAgainst>,
+    pub may: Allowed,
+}
+
+/// A release held against what is live in a placement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseAgainst {
+    pub cell: Cell,
+    pub changes: Vec<Change>,
+}
+
+/// An inquiry as its page follows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InquiryPage {
+    pub id: InquiryId,
+    pub question: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub asked_at: OffsetDateTime,
+    pub answer: InquiryAnswer,
+}
+
+/// How far an inquiry is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum InquiryAnswer {
+    Waiting,
+    Image(ImageFacts),
+    /// "Could I?": the panel of preflight before the click.
+    Findings {
+        findings: Vec<Finding>,
+    },
+    /// What the target said, as a sentence.
+    Refused {
+        why: String,
+    },
+    Expired,
+}
+
+/// The history, filtered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// The head when the page was drawn.
+    pub number: i64,
+    pub filter: HistoryFilter,
+    /// Newest first, at most 50.
+    pub rows: Vec<HistoryRow>,
+    /// Ask for rows before this number to go on.
+    pub older: Option<i64>,
+    /// How far the chain was proven by this server, and when.
+    pub proven: Proven,
+    /// Whether the database's grants protect the history from the program itself.
+    pub protected_by_grants: bool,
+    /// For the filter's lists.
+    pub people: Vec<String>,
+    pub services: Vec<String>,
+    pub environments: Vec<String>,
+}
+
+/// What the badge of the history says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Proven {
+    Whole {
+        number: i64,
+        #[serde(with = "time::serde::rfc3339")]
+        at: OffsetDateTime,
+    },
+    Broken {
+        why: String,
+    },
+    NotYet,
+}
+
+/// All parts are optional and are in the address of the page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryFilter {
+    pub person: Option<String>,
+    pub project: Option<String>,
+    pub service: Option<String>,
+    pub environment: Option<String>,
+    pub rollout: Option<RolloutId>,
+    /// A kind of deed: `rollouts`, `people`, `sign_ins`, `refusals`, `changes`.
+    pub about: Option<String>,
+    /// `1`, `7`, `30` … days back from now.
+    pub days: Option<u32>,
+    /// Only rows with a smaller number.
+    pub before: Option<i64>,
+}
+
+/// A row that opens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryRow {
+    pub row: Row,
+    pub role: Option<String>,
+    pub origin: Option<Origin>,
+    pub changes: Vec<Change>,
+    pub reason: Option<String>,
+    /// Hexadecimal.
+    pub hash: String,
+}
+
+/// People and what they may do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeoplePage {
+    pub people: Vec<Person>,
+    pub projects: Vec<(ProjectId, Name)>,
+    pub environments: Vec<(EnvironmentId, Name)>,
+}
+
+/// Somebody who signs in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    pub id: UserId,
+    pub name: String,
+    pub disabled: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    pub added_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_seen_at: Option<OffsetDateTime>,
+    pub grants: Vec<GrantRow>,
+}
+
+/// A grant in words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GrantRow {
+    pub id: GrantId,
+    pub role: Role,
+    pub scope: Scope,
+    /// "everything", "newstalk", "staging", "newstalk in staging".
+    pub scope_words: String,
+    pub by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub given_at: OffsetDateTime,
+}
+
+/// Environments and their policies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentsPage {
+    pub environments: Vec<EnvironmentCard>,
+    pub may_edit: bool,
+}
+
+/// One environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentCard {
+    pub environment: Environment,
+    /// "Docker, this machine".
+    pub target: String,
+    /// Whether the target answered last, and what it is or why not.
+    pub target_ok: Option<bool>,
+    pub target_says: String,
+    pub placements: u32,
+    pub live: u32,
+    pub may_edit: bool,
+}
+
+/// The viewer's own account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountPage {
+    pub name: String,
+    pub sessions: Vec<SessionRow>,
+    pub grants: Vec<GrantRow>,
+}
+
+/// A session of the viewer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionRow {
+    pub id: SessionId,
+    pub current: bool,
+    pub address: String,
+    pub agent: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub seen_at: OffsetDateTime,
+}
+
+/// The form for a new service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewServicePage {
+    pub projects: Vec<Name>,
+    pub environments: Vec<Name>,
+}
