@@ -1,0 +1,34 @@
+# Each target sets up what it needs. The steps are scripts in tools/.
+
+.DEFAULT_GOAL := help
+.PHONY: help run stop dev test example load bench sqlx setup
+
+help: ## Say what can be run
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: ## Build Pilothouse and start it; says where it is and how to sign in
+	@tools/run
+
+stop: ## Stop what `make run` started; what it deployed stays
+	@tools/stop
+
+dev: ## Like run, then rebuild and reload whenever a file changes
+	@tools/dev
+
+test: ## Run the whole gate: format, lints, tests, browser journeys, licences, advisories
+	@tools/test
+
+example: ## Build the images of the example service, without any registry
+	@tools/example
+
+load: ## Put load on a service: make load URL=http://... OPTIONS="--rate 500 --seconds 30"
+	@tools/load "$(URL)" $(OPTIONS)
+
+bench: ## Measure the router against nginx
+	@tools/bench
+
+sqlx: ## Check every query against the migrations, and keep the answers in .sqlx
+	@tools/sqlx
+
+setup: ## Only install and start what the others need
+	@tools/setup all
