@@ -1,1 +1,200 @@
-//! targets
+//! How a machine is touched: one trait, and what speaks to a container engine and to the router.
+//!
+//! A driver does what it is told and says what it sees. It decides nothing about rollouts: which
+//! slot is to be filled, when traffic moves and what is bad enough to go back is decided in
+//! `domain` and asked for by `engine`. Nothing above this crate knows Docker or the router.
+//!
+//! What every driver promises stands at [`Target`] and is checked by [`contract`], for the real
+//! drivers and for the [`fake`] one alike.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod docker;
+pub mod fake;
+
+use async_trait::async_trait;
+use domain::{
+    id::{PlacementId, RolloutId},
+    name::{ContentId, ImageReference},
+    release::ImageFacts,
+    slot::{PerSlot, Slot},
+    target::{
+        Answer, Claim, Finding, Observed, Place, Plan, Probe, RouteSeen, TargetFacts, Traffic,
+        Usage,
+    },
+};
+use futures::stream::BoxStream;
+use std::{fmt, time::Duration};
+
+/// The longest a call works, but for [`Target::probe`], whose check has its own timeout, and a pull
+/// in [`Target::image`]. What takes longer is begun, and seen in a later [`Target::observe`].
+pub const DEADLINE: Duration = Duration::from_secs(2);
+
+/// The longest a pull may take.
+pub const PULL_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// The most of an answer's body that [`Target::probe`] keeps.
+pub const BODY_KEPT: usize = 4 * 1024;
+
+/// Whose instances fill each slot. Others in a slot are strays: never counted, never routed to.
+pub type Makers = PerSlot<Option<RolloutId>>;
+
+/// A place that can run a service in two slots and route traffic to one of them.
+///
+/// - Every method can be repeated safely: asking for what is already so succeeds.
+/// - A claim older than one already seen for its placement is refused as [`Error::Stale`], before
+///   anything is touched.
+/// - A target that can not be reached is [`Error::Unreachable`], never an empty answer.
+/// - What this installation did not make is neither changed nor shown, whatever it is called.
+/// - A call that is dropped, or whose process dies, leaves nothing that the same call does not
+///   finish or clear away.
+///
+/// **How upstreams get into a route.** [`Target::ensure`] makes the instances and then writes their
+/// addresses into the route, beside the other slot's and without moving traffic. So a switch, forth
+/// or back, changes one field and needs nothing of the instances. Each write that changes something
+/// raises the revision: observe again before naming one.
+#[async_trait]
+pub trait Target: fmt::Debug + Send + Sync {
+    /// Can it be reached, what is it, what works there. Changes nothing.
+    async fn check(&self) -> Result<TargetFacts>;
+
+    /// Asks everything the target knows about `plan` before it is begun. Changes nothing.
+    ///
+    /// `live` is the slot that has the traffic now: the other one's instances will be gone, so
+    /// their room is counted as free. Each refusal says who or what can unblock it.
+    async fn preflight(&self, plan: &Plan, live: Option<Slot>) -> Result<Vec<Finding>>;
+
+    /// From now on an older claim is refused. May come before anything else of the placement.
+    async fn fence(&self, claim: &Claim, place: &Place) -> Result<()>;
+
+    /// The highest epoch the target has seen for the placement. `None`: it never heard of it.
+    async fn highest_epoch(&self, place: &Place) -> Result<Option<i64>>;
+
+    /// Reports what is there now. Changes nothing.
+    ///
+    /// Instances are sorted by number, then maker; strays of other makers are among them.
+    async fn observe(&self, place: &Place) -> Result<Observed>;
+
+    /// Makes `slot` be as planned, as far as [`DEADLINE`] goes: observe, and ask again.
+    ///
+    /// Makes the network and missing instances, starts those that do not run, and writes their
+    /// addresses and the place's host names into the route. Pulls nothing. Instances of another
+    /// maker in `slot`, and those beyond the plan's size, are stopped and removed, but never while
+    /// `slot` is the one routed to by the target's own answer at that moment. One exception: for a
+    /// settled placement (`claim.rollout` is `None`) a smaller size is carried out on the live slot
+    /// too, addresses first.
+    ///
+    /// [`Error::Refused`] when the slot is routed to and holds instances of another maker, when a
+    /// name is taken by a stranger, the image is gone or runs as root and may not, or the route was
+    /// lost (then [`Target::restore`] comes first).
+    async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()>;
+
+    /// Asks each instance of `maker` in `slot`, directly and all at once, with the check's timeout.
+    ///
+    /// One answer for each instance there is, sorted by number; one that does not run has not
+    /// passed. A pass is a whole 2xx or 3xx answer in time. One that was cut off never is.
+    /// The caller compares their number with the size it wants.
+    async fn probe(
+        &self,
+        place: &Place,
+        slot: Slot,
+        maker: RolloutId,
+        probe: &Probe,
+    ) -> Result<Vec<Answer>>;
+
+    /// Sends new requests to `live`, or to no slot. The one atomic write; those in flight finish
+    /// where they began.
+    ///
+    /// `expected_revision` is what the caller saw: with another one there it is [`Error::Stale`],
+    /// unless this very claim's write to `live` is what is there already. [`Error::Refused`]
+    /// when there is no route, or `live` has no instances in it.
+    async fn route(
+        &self,
+        claim: &Claim,
+        place: &Place,
+        expected_revision: i64,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen>;
+
+    /// Brings the place's host names and the addresses of the makers' instances into the route,
+    /// without moving traffic. A slot without a maker keeps the addresses it has.
+    ///
+    /// [`Error::Refused`] without a route, when a host name belongs to another placement, or when
+    /// the live slot would be left without an address.
+    async fn refresh(&self, claim: &Claim, place: &Place, makers: &Makers) -> Result<RouteSeen>;
+
+    /// Writes the whole route: for a target that lost it, or that is behind what was confirmed.
+    ///
+    /// `expected_revision` is what the caller saw, 0 where there was no route. A slot without a
+    /// maker gets no addresses. [`Error::Refused`] when `live` has no instance of its maker: what
+    /// runs does not carry the labels that were confirmed.
+    async fn restore(
+        &self,
+        claim: &Claim,
+        place: &Place,
+        expected_revision: i64,
+        makers: &Makers,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen>;
+
+    /// What the witness counted. Seconds that are over, from `since` (Unix time) on, those without
+    /// a request too; none from before the witness started. Without a route: nothing counted.
+    async fn traffic(&self, place: &Place, since: i64) -> Result<Traffic>;
+
+    /// Closes what `slot` still has in flight, event streams and WebSockets with a goodbye: the end
+    /// of a drain. Returns how many were told. [`Error::Refused`] for the slot routed to.
+    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<u64>;
+
+    /// Begins to empty `slot`: whoever is in it, by any maker. Observe, and ask again until it is
+    /// empty.
+    ///
+    /// First its addresses leave the route, which raises the revision, so that a late switch to it
+    /// loses. Then instances are told to end, and removed when they have or their grace is over.
+    /// [`Error::Refused`] when the slot is routed to by the target's own answer, or the route was
+    /// lost, so that nobody can say.
+    async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()>;
+
+    /// Takes the whole route away: nothing is answered under the host names any more. Instances
+    /// stay. For the end of a placement.
+    async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()>;
+
+    /// One round of samples of all running instances of `places`. An instance appears from its
+    /// second round on, because the use of a core is a difference.
+    async fn usage(&self, places: &[Place]) -> Result<Vec<(PlacementId, Vec<Usage>)>>;
+
+    /// A hint that something of ours changed: observe. Hints merge and may come for nothing; one
+    /// comes at the beginning and after each time the target could not be heard. Never ends.
+    fn watch(&self) -> BoxStream<'static, ()>;
+
+    /// Looks up an image. With `pull`, a reference that names a registry is fetched first, which
+    /// takes up to [`PULL_DEADLINE`]; dropping the call ends the pull.
+    async fn image(&self, reference: &ImageReference, pull: bool) -> Result<ImageFacts>;
+
+    /// Spares an image from pruning, with a tag of this installation.
+    async fn keep_image(&self, image: &ContentId) -> Result<()>;
+
+    /// Takes that tag away again. The image goes when that was its last name and nothing uses it.
+    async fn release_image(&self, image: &ContentId) -> Result<()>;
+}
+
+/// What a call to a target comes to.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, sorted by what the engine should do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Try again later: the target can't be reached, is overloaded or did not answer in time.
+    #[error("{target} can't be reached")]
+    Unreachable {
+        target: String,
+        #[source]
+        source: anyhow::Error,
+    },
+    /// Don't try again unchanged: the target understood and said no. The reason is a sentence that
+    /// says who or what can unblock it.
+    #[error("{target} refused: {reason}")]
+    Refused { target: String, reason: String },
+    /// Look again and decide again: somebody newer holds the placement, or wrote its route since.
+    #[error("{target} has a newer state: {reason}")]
+    Stale { target: String, reason: String },
+}

@@ -1,0 +1,1 @@
+//! Docker and Podman: instances in containers, traffic by the router.
