@@ -43,12 +43,15 @@ running() {
     printf '%s\n' "$pid"
 }
 
+# A process that ended but was not yet collected has no command line any more.
+alive() { [[ -n $(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline") ]]; } 2>/dev/null
+
 # Asks a process to end, and insists after so many seconds.
 end_process() {
-    local pid=$1 seconds=$2 tenths=0
+    local pid=$1 tenths=$(($2 * 10))
     kill -TERM "$pid" 2>/dev/null || return 0
-    while kill -0 "$pid" 2>/dev/null; do
-        ((tenths++ < seconds * 10)) || {
+    while alive "$pid"; do
+        ((tenths-- > 0)) || {
             kill -KILL "$pid" 2>/dev/null || true
             return 0
         }
