@@ -214,6 +214,12 @@ pub struct State {
     /// What was read since the switch.
     pub observation: Observation,
     pub evidence: Evidence,
+    /// A breach while a rollback was observed: said, never acted upon.
+    pub alarm: Option<String>,
+    /// On the way back the previous slot was gone and is started again: it must be ready first.
+    pub refilled: bool,
+    /// A person decided after a foreign hand was found: the way back may write over it.
+    pub overrule: bool,
 }
 
 impl State {
@@ -232,6 +238,9 @@ impl State {
             baseline: None,
             observation: Observation::default(),
             evidence: Evidence::default(),
+            alarm: None,
+            refilled: false,
+            overrule: false,
         }
     }
 }

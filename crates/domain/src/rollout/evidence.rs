@@ -1,5 +1,10 @@
 //! What happened to traffic around the switch: numbers that a witness counted, kept for ever.
 
+use crate::{
+    observing::Observation,
+    slot::{PerSlot, Slot},
+    target::{SlotTraffic, Traffic},
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -35,4 +40,65 @@ pub struct Evidence {
     pub back_confirmed_at: Option<OffsetDateTime>,
     /// Whether there was a gap in what the witness could be asked, for example its restart.
     pub incomplete: bool,
+    /// The witness's cumulative counters when they were last read.
+    pub counted: Option<Counted>,
+}
+
+/// Cumulative counters at one moment: what is counted is the difference to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    pub boot: String,
+    pub slots: PerSlot<(u64, u64)>,
+}
+
+impl Evidence {
+    /// Remembers the counters as they are before the switch.
+    pub fn begin(&mut self, traffic: &Traffic) {
+        self.witness = "router".to_owned();
+        self.counted = Some(Counted::of(traffic));
+    }
+
+    /// Adds what was counted since the last time. A witness that restarted begins at nothing: what
+    /// it had counted and not told is lost, and the evidence says so.
+    pub fn count(&mut self, traffic: &Traffic) {
+        let now = Counted::of(traffic);
+        let before = match self.counted.take() {
+            Some(before) if before.boot == now.boot => before,
+            Some(_) => {
+                self.incomplete = true;
+                Counted::default()
+            }
+            None => now.clone(),
+        };
+        for slot in Slot::ALL {
+            let ((requests, failures), (r, f)) = (now.slots.of(slot), before.slots.of(slot));
+            self.requests += requests.saturating_sub(*r);
+            self.failures += failures.saturating_sub(*f);
+        }
+        self.counted = Some(now);
+    }
+
+    /// Takes over what the observation says of the new slot, and when the old one spoke last.
+    pub fn measure(&mut self, seen: &Observation, old: Option<&SlotTraffic>) {
+        self.longest_gap_ms = self.longest_gap_ms.max(seen.total.longest_gap_ms);
+        self.p50_us = seen.total.percentile(50);
+        self.p95_us = seen.total.percentile(95);
+        self.p99_us = seen.total.percentile(99);
+        if let (Some(confirmed), Some(last)) =
+            (self.confirmed_at, old.and_then(|old| old.last_answer_ms))
+        {
+            let after = i128::from(last) - confirmed.unix_timestamp_nanos() / 1_000_000;
+            self.last_old_answer_ms = u32::try_from(after.max(0)).ok();
+        }
+    }
+}
+
+impl Counted {
+    fn of(traffic: &Traffic) -> Self {
+        let pair = |slot: &SlotTraffic| (slot.requests, slot.failures);
+        Self {
+            boot: traffic.boot.clone(),
+            slots: PerSlot { blue: pair(&traffic.slots.blue), green: pair(&traffic.slots.green) },
+        }
+    }
 }

@@ -1,0 +1,550 @@
+use super::*;
+use crate::{
+    id::{ConfigurationId, PlacementId, ReleaseId, RolloutId, UserId},
+    policy::Policy,
+    release::Pair,
+    rollout::Request,
+    target::{Second, SlotTraffic},
+};
+use time::macros::datetime;
+use uuid::Uuid;
+
+const START: OffsetDateTime = datetime!(2026-05-03 12:00 UTC);
+
+fn pair(n: u128) -> Pair {
+    Pair {
+        release: ReleaseId(Uuid::from_u128(n)),
+        configuration: ConfigurationId(Uuid::from_u128(n)),
+    }
+}
+
+fn maker(n: u128) -> RolloutId {
+    RolloutId(Uuid::from_u128(n))
+}
+
+fn previous() -> Previous {
+    Previous { slot: Slot::Green, maker: maker(1), pair: pair(1) }
+}
+
+fn rollout(kind: Kind, state: State, ask: Option<Ask>) -> Rollout {
+    Rollout {
+        id: maker(2),
+        placement: PlacementId(Uuid::from_u128(9)),
+        kind,
+        pair: pair(2),
+        policy: Policy::of_new(false),
+        state,
+        request: ask.map(|what| Request {
+            what,
+            by: UserId(Uuid::from_u128(7)),
+            by_name: "Ana".to_owned(),
+            reason: "because".to_owned(),
+        }),
+    }
+}
+
+fn pinned(first: bool, warm: bool) -> Pinned {
+    Pinned {
+        new: Slot::Blue,
+        maker: maker(if warm { 3 } else { 2 }),
+        previous: (!first).then(previous),
+        size: 1,
+        warm,
+    }
+}
+
+fn state(phase: Phase, first: bool, warm: bool) -> State {
+    let mut state = State::queued(START);
+    state.phase = phase;
+    if !matches!(phase, Phase::Queued | Phase::Preflight) {
+        state.pinned = Some(pinned(first, warm));
+    }
+    if matches!(phase, Phase::SwitchingBack | Phase::CleaningUp) {
+        state.ending = Some(Ending { end: Phase::RolledBack, why: "bad".to_owned() });
+    }
+    if phase >= Phase::Switching {
+        state.evidence.written_at = Some(START);
+    }
+    state
+}
+
+fn finding(verdict: Verdict) -> Finding {
+    Finding { question: "Room".to_owned(), verdict, detail: "none".to_owned() }
+}
+
+fn look(at: OffsetDateTime, seen: Result<Seen, String>, reply: Option<Reply>) -> Look<'static> {
+    Look {
+        at,
+        requester: true,
+        live: Some(previous()),
+        warm: None,
+        size: 1,
+        budget: Duration::from_secs(60),
+        seen,
+        reply,
+        traffic: None,
+        baseline: None,
+    }
+}
+
+fn sights() -> Vec<Result<Seen, String>> {
+    let mut all = vec![Err("refused".to_owned())];
+    for routed in [None, Some(Slot::Blue), Some(Slot::Green)] {
+        for foreign in [None, Some("uid 0".to_owned())] {
+            for (new, old) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                for in_flight in [0, 3] {
+                    let slot = |running: u16| SlotSeen {
+                        running,
+                        count: running,
+                        restarts: 0,
+                        exited: (running == 0).then(|| "exit code 1".to_owned()),
+                        in_flight,
+                    };
+                    all.push(Ok(Seen {
+                        routed,
+                        foreign: foreign.clone(),
+                        slots: PerSlot { blue: slot(new), green: slot(old) },
+                    }));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn replies() -> Vec<Option<Reply>> {
+    vec![
+        None,
+        Some(Reply::Findings { findings: vec![finding(Verdict::Pass)], warm_ready: true }),
+        Some(Reply::Findings { findings: vec![finding(Verdict::Refuse)], warm_ready: false }),
+        Some(Reply::Ready { unready: None }),
+        Some(Reply::Ready { unready: Some("503".to_owned()) }),
+        Some(Reply::Gates(vec![finding(Verdict::Pass)])),
+        Some(Reply::Gates(vec![finding(Verdict::Refuse)])),
+        Some(Reply::Routed(Some(Slot::Blue))),
+        Some(Reply::Routed(Some(Slot::Green))),
+        Some(Reply::Routed(None)),
+        Some(Reply::Refused("no".to_owned())),
+    ]
+}
+
+fn troubles() -> Vec<Option<Trouble>> {
+    vec![
+        None,
+        Some(Trouble::ForeignHand { what: "uid 0".to_owned() }),
+        Some(Trouble::Unreachable { why: "refused".to_owned() }),
+    ]
+}
+
+/// Every kind, phase, trouble, request, sight, reply, and both sides of every deadline.
+fn everything(mut check: impl FnMut(&Rollout, &Look<'_>, &Step)) {
+    for kind in [Kind::Deploy, Kind::Rollback] {
+        for phase in Phase::ALL {
+            for (first, warm) in [(false, false), (true, false), (false, true)] {
+                for trouble in troubles() {
+                    for ask in [None, Some(Ask::Abort), Some(Ask::Promote), Some(Ask::Retry)] {
+                        let mut state = state(phase, first, warm);
+                        state.trouble.clone_from(&trouble);
+                        let rollout = rollout(kind, state, ask);
+                        for seen in sights() {
+                            for reply in replies() {
+                                for hours in [0, 48] {
+                                    let at = START + time::Duration::hours(hours);
+                                    let look = look(at, seen.clone(), reply.clone());
+                                    check(&rollout, &look, &step(&rollout, &look));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rule a user cares about most, and every other one, on every phase and observation.
+#[test]
+fn what_must_always_hold_holds_in_every_state() {
+    everything(|rollout, look, step| {
+        let (was, now) = (&rollout.state, &step.state);
+        let at = || format!("{rollout:?}\n{look:?}\n{step:?}");
+        let routed = look.seen.as_ref().ok().and_then(|seen| seen.routed);
+
+        // The slot that serves is never stopped, and nothing is stopped unseen.
+        if let Some(Command::Empty(slot)) = step.command {
+            assert!(look.seen.is_ok() && routed != Some(slot), "{}", at());
+        }
+        // Nor is it refilled with something else.
+        if let Some(Command::Fill(slot)) = step.command {
+            let back = now.phase == Phase::SwitchingBack;
+            assert!(routed != Some(slot) || back, "{}", at());
+        }
+        // Forward is written in one phase only, back in one only, and to where it came from.
+        let before = now.pinned.and_then(|pinned| pinned.previous).map(|previous| previous.slot);
+        match step.command {
+            Some(Command::Route(Some(Slot::Blue))) => {
+                assert_eq!(now.phase, Phase::Switching, "{}", at());
+            }
+            Some(Command::Route(to)) => {
+                assert_eq!((now.phase, to), (Phase::SwitchingBack, before), "{}", at());
+            }
+            _ => {}
+        }
+        // What ended stays ended; what is errored waits for a person.
+        if was.phase.is_end() {
+            assert_eq!((now, step.command), (was, None), "{}", at());
+        }
+        if was.trouble.is_some() && !step.answered {
+            assert_eq!((now, step.command), (was, None), "{}", at());
+        }
+        // A rollback never goes back by itself.
+        if rollout.kind == Kind::Rollback && now.phase == Phase::SwitchingBack {
+            assert!(was.phase == now.phase || step.answered, "{}", at());
+        }
+        // An abort is heard wherever there is something to abort, and never leads forward.
+        if rollout.request.as_ref().is_some_and(|request| request.what == Ask::Abort)
+            && rollout.accept(Ask::Abort) != Err(super::super::Refusal::Ended)
+            && !was.phase.is_end()
+        {
+            assert!(step.answered, "{}", at());
+            assert!(now.phase > Phase::Draining || now.phase == was.phase, "{}", at());
+        }
+        // An end says why, unless it is the good one.
+        if now.phase.is_end() && now.phase != Phase::Superseded && !was.phase.is_end() {
+            let why = now.ending.as_ref().map(|ending| ending.why.as_str());
+            assert!(why.is_some_and(|why| now.phase == Phase::Succeeded || !why.is_empty()));
+        }
+    });
+}
+
+#[test]
+fn phases_follow_the_drawing() {
+    use Phase::*;
+    let edges = [
+        (Queued, &[Preflight, Aborted][..]),
+        (Preflight, &[AwaitingApproval, Preparing, Switching, Failed, Aborted]),
+        (AwaitingApproval, &[Preparing, Switching, Aborted]),
+        (Preparing, &[Verifying, CleaningUp]),
+        (Verifying, &[AwaitingPromotion, Switching, CleaningUp]),
+        (AwaitingPromotion, &[Switching, CleaningUp]),
+        (Switching, &[Observing, SwitchingBack, CleaningUp]),
+        (Observing, &[Draining, SwitchingBack]),
+        (Draining, &[Succeeded, SwitchingBack]),
+        (SwitchingBack, &[CleaningUp, Failed]),
+        (CleaningUp, &[Failed, Aborted, RolledBack]),
+    ];
+    everything(|rollout, look, step| {
+        let (from, to) = (rollout.state.phase, step.state.phase);
+        let drawn = edges.iter().any(|(a, all)| *a == from && all.contains(&to));
+        assert!(from == to || drawn, "{from} -> {to}\n{rollout:?}\n{look:?}");
+    });
+}
+
+#[test]
+fn nothing_is_switched_to_that_did_not_prove_itself() {
+    everything(|rollout, look, step| {
+        if step.state.phase == Phase::Switching && rollout.state.phase == Phase::Verifying {
+            assert!(rollout.state.passes >= rollout.policy.passes);
+            assert!(matches!(look.reply, Some(Reply::Gates(_))));
+        }
+        if step.state.phase == Phase::Switching && rollout.state.phase == Phase::AwaitingPromotion {
+            assert!(step.answered);
+        }
+    });
+}
+
+/// Dead or alive, the new slot has no say in the way back.
+#[test]
+fn the_way_back_asks_nothing_of_the_new_slot() {
+    for first in [false, true] {
+        for mut seen in sights().into_iter().flatten() {
+            for reply in [None, Some(Reply::Routed(Some(Slot::Green)))] {
+                let rollout =
+                    rollout(Kind::Deploy, state(Phase::SwitchingBack, first, false), None);
+                let alive = step(&rollout, &look(START, Ok(seen.clone()), reply.clone()));
+                seen.slots.blue = SlotSeen::default();
+                let dead = step(&rollout, &look(START, Ok(seen.clone()), reply.clone()));
+                assert_eq!(alive, dead, "{seen:?}");
+            }
+        }
+    }
+}
+
+/// The click and the breach may cross: the way back is gone to its end all the same.
+#[test]
+fn an_abort_that_comes_late_does_not_cut_the_way_back_short() {
+    for phase in [Phase::SwitchingBack, Phase::CleaningUp] {
+        for seen in sights() {
+            let state = state(phase, false, false);
+            let asked = rollout(Kind::Deploy, state.clone(), Some(Ask::Abort));
+            let alone = rollout(Kind::Deploy, state, None);
+            let look = look(START, seen, None);
+
+            let (asked, alone) = (step(&asked, &look), step(&alone, &look));
+
+            assert!(asked.answered);
+            assert_eq!((asked.state, asked.command), (alone.state, alone.command));
+        }
+    }
+}
+
+#[test]
+fn an_unreachable_engine_does_not_keep_traffic_on_a_bad_slot() {
+    let rollout = rollout(Kind::Deploy, state(Phase::SwitchingBack, false, false), None);
+
+    let step = step(&rollout, &look(START, Err("no engine".to_owned()), None));
+
+    assert_eq!(step.command, Some(Command::Route(Some(Slot::Green))));
+}
+
+#[test]
+fn a_disabled_requester_ends_what_was_not_begun() {
+    for phase in [Phase::Queued, Phase::Preflight, Phase::AwaitingApproval] {
+        let rollout = rollout(Kind::Deploy, state(phase, false, false), None);
+        let mut look = look(START, sights()[9].clone(), None);
+        look.requester = false;
+        assert_eq!(step(&rollout, &look).state.phase, Phase::Aborted);
+    }
+}
+
+/// A target in a few lines, to run whole rollouts: commands take effect at once.
+#[derive(Clone, Debug)]
+struct World {
+    at: OffsetDateTime,
+    routed: Option<Slot>,
+    blue: u16,
+    green: u16,
+    failing: bool,
+    wrong_version: bool,
+    history: Vec<Phase>,
+}
+
+impl World {
+    fn new(first: bool) -> Self {
+        Self {
+            at: START,
+            routed: (!first).then_some(Slot::Green),
+            blue: 0,
+            green: u16::from(!first),
+            failing: false,
+            wrong_version: false,
+            history: Vec::new(),
+        }
+    }
+
+    fn perform(&mut self, command: Option<Command>) -> Option<Reply> {
+        match command? {
+            Command::Preflight => {
+                Some(Reply::Findings { findings: vec![finding(Verdict::Pass)], warm_ready: false })
+            }
+            Command::Fill(slot) => {
+                *self.count(slot) = 1;
+                None
+            }
+            Command::Empty(slot) => {
+                assert_ne!(self.routed, Some(slot), "the serving slot was emptied");
+                *self.count(slot) = 0;
+                None
+            }
+            Command::Probe(slot) => {
+                let unready = (*self.count(slot) == 0).then(|| "gone".to_owned());
+                Some(Reply::Ready { unready })
+            }
+            Command::Gates => {
+                let verdict = if self.wrong_version { Verdict::Refuse } else { Verdict::Pass };
+                Some(Reply::Gates(vec![finding(verdict)]))
+            }
+            Command::Route(to) => {
+                self.routed = to;
+                Some(Reply::Routed(to))
+            }
+            Command::CloseStreams(_) => None,
+        }
+    }
+
+    fn count(&mut self, slot: Slot) -> &mut u16 {
+        match slot {
+            Slot::Blue => &mut self.blue,
+            Slot::Green => &mut self.green,
+        }
+    }
+
+    fn traffic(&self) -> Traffic {
+        let second = |at, slot| Second {
+            at,
+            requests: u32::from(self.routed == Some(slot)) * 100,
+            failures: u32::from(self.routed == Some(slot) && slot == Slot::Blue && self.failing)
+                * 50,
+            latencies: vec![(2000, 100)],
+            longest_gap_ms: 10,
+        };
+        let slot = |slot| SlotTraffic {
+            seconds: vec![second(self.at.unix_timestamp(), slot)],
+            ..SlotTraffic::default()
+        };
+        Traffic {
+            boot: "b".to_owned(),
+            now: self.at.unix_timestamp(),
+            slots: PerSlot { blue: slot(Slot::Blue), green: slot(Slot::Green) },
+        }
+    }
+
+    /// Runs to an end. `crash` is the step after which the reply is lost, as after `kill -9`, and
+    /// the saved state is read again.
+    fn run(&mut self, rollout: &mut Rollout, crash: Option<usize>) {
+        let first = self.routed.is_none();
+        let mut reply = None;
+        for turn in 0..1000 {
+            self.at += time::Duration::milliseconds(500);
+            let traffic = self.traffic();
+            let slot = |running| SlotSeen { running, count: running, ..SlotSeen::default() };
+            let mut look = look(
+                self.at,
+                Ok(Seen {
+                    routed: self.routed,
+                    foreign: None,
+                    slots: PerSlot { blue: slot(self.blue), green: slot(self.green) },
+                }),
+                reply.take(),
+            );
+            look.traffic = Some(&traffic);
+            if first {
+                look.live = None;
+            }
+            let step = step(rollout, &look);
+            if step.state.phase != rollout.state.phase {
+                self.history.push(step.state.phase);
+            }
+            let stored = serde_json::to_string(&step.state).expect("a state is JSON");
+            rollout.state = serde_json::from_str(&stored).expect("and can be read again");
+            if step.answered {
+                rollout.request = None;
+            }
+            if rollout.state.phase.is_end() {
+                return;
+            }
+            reply = self.perform(step.command);
+            if crash == Some(turn) {
+                reply = None;
+            }
+        }
+        panic!("never ended: {rollout:?}");
+    }
+}
+
+#[test]
+fn a_good_deploy_goes_through_every_phase_once() {
+    let mut world = World::new(false);
+    let mut rollout = rollout(Kind::Deploy, State::queued(START), None);
+
+    world.run(&mut rollout, None);
+
+    use Phase::*;
+    let all = [Preflight, Preparing, Verifying, Switching, Observing, Draining, Succeeded];
+    assert_eq!(world.history, all);
+    assert_eq!(world.routed, Some(Slot::Blue));
+    assert_eq!(rollout.state.observation.seconds, 60);
+}
+
+#[test]
+fn a_crash_after_any_step_ends_in_the_same_place_with_one_row_per_phase() {
+    let run = |first: bool, failing: bool, crash| {
+        let mut world = World::new(first);
+        world.failing = failing;
+        let mut rollout = rollout(Kind::Deploy, State::queued(START), None);
+        world.run(&mut rollout, crash);
+        (rollout.state.phase, world.history, world.routed, world.blue, world.green)
+    };
+
+    for first in [false, true] {
+        for failing in [false, true] {
+            let expected = run(first, failing, None);
+            for crash in 0..160 {
+                assert_eq!(run(first, failing, Some(crash)), expected, "crash after {crash}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bad_version_is_taken_back_within_three_seconds_of_the_switch() {
+    let mut world = World::new(false);
+    world.failing = true;
+    let mut rollout = rollout(Kind::Deploy, State::queued(START), None);
+
+    world.run(&mut rollout, None);
+
+    assert_eq!(rollout.state.phase, Phase::RolledBack);
+    assert_eq!((world.routed, world.blue, world.green), (Some(Slot::Green), 0, 1));
+    let evidence = &rollout.state.evidence;
+    let took = evidence.back_confirmed_at.expect("went back")
+        - evidence.confirmed_at.expect("was switched");
+    assert!(took <= time::Duration::seconds(3), "{took}");
+}
+
+#[test]
+fn a_first_deploy_that_is_bad_ends_failed_and_routed_to_none() {
+    let mut world = World::new(true);
+    world.failing = true;
+    let mut rollout = rollout(Kind::Deploy, State::queued(START), None);
+
+    world.run(&mut rollout, None);
+
+    assert_eq!((rollout.state.phase, world.routed, world.blue), (Phase::Failed, None, 0));
+}
+
+#[test]
+fn a_wrong_version_string_never_gets_traffic() {
+    let mut world = World::new(false);
+    world.wrong_version = true;
+    let mut rollout = rollout(Kind::Deploy, State::queued(START), None);
+
+    world.run(&mut rollout, None);
+
+    assert_eq!((rollout.state.phase, world.routed), (Phase::Failed, Some(Slot::Green)));
+    assert!(!world.history.contains(&Phase::Switching));
+}
+
+#[test]
+fn a_breach_in_a_rollback_is_an_alarm_and_no_swing_back() {
+    let mut world = World::new(false);
+    world.failing = true;
+    let mut rollout = rollout(Kind::Rollback, State::queued(START), None);
+
+    world.run(&mut rollout, None);
+
+    assert_eq!((rollout.state.phase, world.routed), (Phase::Succeeded, Some(Slot::Blue)));
+    assert!(rollout.state.alarm.is_some());
+    assert_eq!(world.green, 0, "what a rollback leaves is not kept");
+}
+
+#[test]
+fn an_abort_in_any_phase_leaves_the_old_slot_serving() {
+    for turn in 0..150 {
+        let mut world = World::new(false);
+        let mut rollout = rollout(Kind::Deploy, State::queued(START), None);
+        let mut reply = None;
+        for _ in 0..turn {
+            world.at += time::Duration::milliseconds(500);
+            let slot = |running| SlotSeen { running, count: running, ..SlotSeen::default() };
+            let slots = PerSlot { blue: slot(world.blue), green: slot(world.green) };
+            let seen = Seen { routed: world.routed, foreign: None, slots };
+            let traffic = world.traffic();
+            let mut look = look(world.at, Ok(seen), reply.take());
+            look.traffic = Some(&traffic);
+            let step = step(&rollout, &look);
+            rollout.state = step.state;
+            reply = world.perform(step.command);
+        }
+        if rollout.state.phase.is_end() {
+            continue;
+        }
+        rollout.request =
+            self::rollout(Kind::Deploy, State::queued(START), Some(Ask::Abort)).request;
+        world.run(&mut rollout, None);
+
+        assert_eq!((world.routed, world.blue), (Some(Slot::Green), 0), "aborted in turn {turn}");
+        let end = rollout.state.phase;
+        assert!(matches!(end, Phase::Aborted | Phase::RolledBack), "{end}");
+    }
+}
