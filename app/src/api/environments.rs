@@ -1,0 +1,33 @@
+//! Environments and how careful they are.
+
+use super::{Answer, policy_form::PolicyForm};
+use domain::{id::EnvironmentId, view::EnvironmentsPage};
+use leptos::prelude::*;
+
+#[cfg(feature = "ssr")]
+use super::{
+    context::{asked, control},
+    typed,
+};
+
+/// The page of all environments.
+#[server(prefix = "/api", endpoint = "environments/page")]
+pub async fn environments() -> Answer<EnvironmentsPage> {
+    Ok(control().environments(&asked()?).await?)
+}
+
+/// Changes the policy. Rollouts that have started keep the one they pinned.
+#[server(prefix = "/api", endpoint = "environments/edit-policy")]
+pub async fn edit_policy(
+    environment: EnvironmentId,
+    #[server(flatten)] policy: PolicyForm,
+) -> Answer<()> {
+    Ok(control().edit_policy(&asked()?, environment, policy.parse()?).await?)
+}
+
+/// Whether an environment asks for more than the ordinary. `protected` is `yes` or `no`.
+#[server(prefix = "/api", endpoint = "environments/set-protected")]
+pub async fn set_protected(environment: EnvironmentId, protected: String) -> Answer<()> {
+    let protected = typed::yes_or_no("protected", &protected)?;
+    Ok(control().set_protected(&asked()?, environment, protected).await?)
+}

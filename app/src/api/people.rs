@@ -1,0 +1,139 @@
+//! Signing in, people, and what they may do.
+
+use super::Answer;
+use domain::{
+    id::{GrantId, SessionId, UserId},
+    view::{AccountPage, PeoplePage, Viewer},
+};
+use leptos::prelude::*;
+
+#[cfg(feature = "ssr")]
+use super::{
+    context::{asked, begin_session, control, drop_session, go_to, maybe_asked, origin},
+    typed,
+};
+
+/// Who looks, if somebody is signed in.
+#[server(prefix = "/api", endpoint = "people/viewer")]
+pub async fn viewer() -> Answer<Option<Viewer>> {
+    match maybe_asked() {
+        Some(asked) => Ok(Some(control().viewer(&asked).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Makes the first admin with the one-time token of the first start, and signs in.
+#[server(prefix = "/api", endpoint = "people/make-first-admin")]
+pub async fn make_first_admin(
+    token: String,
+    name: String,
+    password: String,
+    again: String,
+) -> Answer<()> {
+    let name = typed::field("name", &name)?;
+    typed::same(&password, &again)?;
+    let session = control().make_first_admin(origin(), &token, name, &password).await?;
+    begin_session(session);
+    go_to("/");
+    Ok(())
+}
+
+/// Signs in and goes on to `next`, a path of ours.
+#[server(prefix = "/api", endpoint = "people/sign-in")]
+pub async fn sign_in(name: String, password: String, #[server(default)] next: String) -> Answer<()> {
+    let session = control().sign_in(origin(), &name, &password).await?;
+    begin_session(session);
+    go_to(typed::next(&next));
+    Ok(())
+}
+
+/// Ends this session.
+#[server(prefix = "/api", endpoint = "people/sign-out")]
+pub async fn sign_out() -> Answer<()> {
+    if let Some(asked) = maybe_asked() {
+        control().sign_out(&asked).await?;
+    }
+    drop_session();
+    go_to("/sign-in");
+    Ok(())
+}
+
+/// Changes one's own password. Ends one's other sessions.
+#[server(prefix = "/api", endpoint = "people/change-password")]
+pub async fn change_password(current: String, password: String, again: String) -> Answer<()> {
+    typed::same(&password, &again)?;
+    let session = control().change_password(&asked()?, &current, &password).await?;
+    begin_session(session);
+    Ok(())
+}
+
+/// Ends one of one's own sessions.
+#[server(prefix = "/api", endpoint = "people/end-session")]
+pub async fn end_session(session: SessionId) -> Answer<()> {
+    Ok(control().end_session(&asked()?, session).await?)
+}
+
+/// Ends all of one's own sessions but this one.
+#[server(prefix = "/api", endpoint = "people/end-other-sessions")]
+pub async fn end_other_sessions() -> Answer<()> {
+    Ok(control().end_other_sessions(&asked()?).await?)
+}
+
+/// One's own account.
+#[server(prefix = "/api", endpoint = "people/account")]
+pub async fn account() -> Answer<AccountPage> {
+    Ok(control().account(&asked()?).await?)
+}
+
+/// People and their grants.
+#[server(prefix = "/api", endpoint = "people/page")]
+pub async fn people() -> Answer<PeoplePage> {
+    Ok(control().people(&asked()?).await?)
+}
+
+/// Adds a person, with a first password that the admin tells him.
+#[server(prefix = "/api", endpoint = "people/add")]
+pub async fn add_person(name: String, password: String) -> Answer<UserId> {
+    let name = typed::field("name", &name)?;
+    Ok(control().add_person(&asked()?, name, &password).await?)
+}
+
+/// Ends a person's sessions and lets him sign in no more.
+#[server(prefix = "/api", endpoint = "people/disable")]
+pub async fn disable_person(person: UserId) -> Answer<()> {
+    Ok(control().disable_person(&asked()?, person).await?)
+}
+
+/// Lets a disabled person sign in again.
+#[server(prefix = "/api", endpoint = "people/enable")]
+pub async fn enable_person(person: UserId) -> Answer<()> {
+    Ok(control().enable_person(&asked()?, person).await?)
+}
+
+/// Sets a person's password and ends his sessions.
+#[server(prefix = "/api", endpoint = "people/reset-password")]
+pub async fn reset_password(person: UserId, password: String) -> Answer<()> {
+    Ok(control().reset_password(&asked()?, person, &password).await?)
+}
+
+/// Gives a role. An empty project or environment means any.
+#[server(prefix = "/api", endpoint = "people/give-grant")]
+pub async fn give_grant(
+    person: UserId,
+    role: String,
+    #[server(default)] project: String,
+    #[server(default)] environment: String,
+) -> Answer<GrantId> {
+    let role = typed::field("role", &role)?;
+    let scope = domain::role::Scope::of(
+        typed::optional_id("project", &project)?,
+        typed::optional_id("environment", &environment)?,
+    );
+    Ok(control().give_grant(&asked()?, person, role, scope).await?)
+}
+
+/// Takes a role away.
+#[server(prefix = "/api", endpoint = "people/take-grant")]
+pub async fn take_grant(grant: GrantId) -> Answer<()> {
+    Ok(control().take_grant(&asked()?, grant).await?)
+}
