@@ -1,0 +1,198 @@
+//! The bar on top of every page: where one can go, how fresh the data is, who looks.
+
+use crate::{
+    clock::clock,
+    live::{Connection, live},
+    session::session,
+    theme::{ChooseTheme, Theme},
+};
+use domain::view::Viewer;
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+use super::icon::Icon;
+
+/// After so long without a message that was to come each second, the figures are called old.
+const OLD_AFTER_MS: i64 = 5_000;
+
+/// The mark, the pages the viewer may see, the state of the live data.
+#[component]
+pub fn Bar() -> impl IntoView {
+    let session = session();
+    let live = live();
+    Effect::new(move |seen: Option<bool>| {
+        // Signing out ends the stream; the server would refuse it anyway.
+        let somebody = session.viewer().is_some();
+        if seen == Some(true) && !somebody {
+            live.stop();
+        }
+        somebody
+    });
+
+    view! {
+        <header class="bar">
+            <a class="mark" href="/" aria-label="Pilothouse, to the board">
+                <Mark />
+                "pilothouse"
+            </a>
+            <Transition>
+                {move || {
+                    session.viewer().map(|viewer| view! { <Places viewer /> })
+                }}
+            </Transition>
+        </header>
+    }
+}
+
+/// A house with a bridge window.
+#[component]
+fn Mark() -> impl IntoView {
+    view! {
+        <svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">
+            <path
+                d="M2.5 17V8.2L10 3l7.5 5.2V17z"
+                fill="none"
+                stroke="currentColor"
+                stroke-width="1.6"
+                stroke-linejoin="round"
+            />
+            <path d="M5.6 9.6h8.8v3H5.6z" fill="currentColor" />
+        </svg>
+    }
+}
+
+#[component]
+fn Places(viewer: Viewer) -> impl IntoView {
+    let path = use_location().pathname;
+    // A service, a release and a rollout are places of the board.
+    let on_board = move || {
+        let path = path.get();
+        path == "/"
+            || ["/projects/", "/releases/", "/rollouts/", "/services/"]
+                .iter()
+                .any(|under| path.starts_with(under))
+    };
+    let at = move |place: &'static str| (path.get() == place).then_some("page");
+    let initial = viewer.name.chars().next().map(String::from).unwrap_or_default();
+    view! {
+        <nav aria-label="Pages">
+            <a href="/" aria-current=move || on_board().then_some("page")>
+                "Board"
+            </a>
+            {viewer
+                .environments
+                .then(|| {
+                    view! {
+                        <a href="/environments" aria-current=move || at("/environments")>
+                            "Environments"
+                        </a>
+                    }
+                })}
+            {viewer
+                .history
+                .then(|| {
+                    view! {
+                        <a href="/history" aria-current=move || at("/history")>
+                            "History"
+                        </a>
+                    }
+                })}
+            {viewer
+                .people
+                .then(|| {
+                    view! {
+                        <a href="/people" aria-current=move || at("/people")>
+                            "People"
+                        </a>
+                    }
+                })}
+        </nav>
+        <div class="end">
+            <Freshness />
+            <ThemeSwitch />
+            <a class="who" href="/account" aria-label=format!("Account of {}", viewer.name)>
+                <i aria-hidden="true">{initial}</i>
+                <span>{viewer.name}</span>
+            </a>
+        </div>
+    }
+}
+
+/// Whether what one sees is of now. Trouble shows at once, and reads as words.
+#[component]
+fn Freshness() -> impl IntoView {
+    let (live, clock) = (live(), clock());
+    let age_ms = move || clock.now_ms() - live.heard_ms.get();
+    let old = move || live.connection.get() == Connection::Live && live.expects_samples() && age_ms() > OLD_AFTER_MS;
+    let class = move || match live.connection.get() {
+        Connection::Lost => "live stale",
+        Connection::Live if old() => "live stale",
+        Connection::Live => "live",
+        Connection::Quiet | Connection::Connecting => "live quiet",
+    };
+    let text = move || match live.connection.get() {
+        Connection::Lost => "reconnecting…".to_owned(),
+        Connection::Live if live.expects_samples() => {
+            let tenths = age_ms().max(0) / 100;
+            if tenths < 100 {
+                format!("live, {}.{} s ago", tenths / 10, tenths % 10)
+            } else {
+                format!("live, {} s ago", tenths / 10)
+            }
+        }
+        Connection::Live => "live".to_owned(),
+        Connection::Connecting => "connecting…".to_owned(),
+        Connection::Quiet => "".to_owned(),
+    };
+    view! { <span class=class hidden=move || live.connection.get() == Connection::Quiet>{text}</span> }
+}
+
+/// Dark or light, to and fro. A form, so that it works without scripts.
+#[component]
+fn ThemeSwitch() -> impl IntoView {
+    let choose = ServerAction::<ChooseTheme>::new();
+    let wanted = RwSignal::new(Theme::Dark);
+    // What the page is drawn in is known to the browser alone: the system may have chosen it.
+    Effect::new(move |_| wanted.set(shown_theme().other()));
+    let apply = move |_| {
+        let theme = wanted.get_untracked();
+        if let Some(root) = document().document_element() {
+            let _ = root.set_attribute("data-theme", theme.as_str());
+        }
+        // After the form has taken the value.
+        set_timeout(move || wanted.set(theme.other()), std::time::Duration::ZERO);
+    };
+    view! {
+        <ActionForm action=choose>
+            <input type="hidden" name="theme" value=move || wanted.get().as_str() />
+            <button
+                type="submit"
+                class="icon-only"
+                on:click=apply
+                aria-label=move || format!("Draw everything {}", wanted.get().as_str())
+                title=move || format!("Draw everything {}", wanted.get().as_str())
+            >
+                {move || {
+                    let icon = if wanted.get() == Theme::Dark {
+                        icondata::LuMoon
+                    } else {
+                        icondata::LuSun
+                    };
+                    view! { <Icon of=icon /> }
+                }}
+            </button>
+        </ActionForm>
+    }
+}
+
+/// The scheme on screen: the person's choice, else the system's.
+fn shown_theme() -> Theme {
+    let chosen = document().document_element().and_then(|root| root.get_attribute("data-theme"));
+    match chosen.as_deref().map(Theme::of) {
+        Some(theme @ (Theme::Light | Theme::Dark)) => theme,
+        _ => {
+            let dark = window().match_media("(prefers-color-scheme: dark)").ok().flatten();
+            if dark.is_some_and(|query| query.matches()) { Theme::Dark } else { Theme::Light }
+        }
+    }
+}

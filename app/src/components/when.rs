@@ -1,0 +1,51 @@
+//! Moments: an age that grows while one looks, or a wall clock. The exact time is a hover away.
+
+use crate::{clock::clock, format};
+use leptos::prelude::*;
+use time::OffsetDateTime;
+
+/// How long ago, in one unit: `2 min`.
+#[component]
+pub fn Ago(at: OffsetDateTime) -> impl IntoView {
+    let clock = clock();
+    view! {
+        <time datetime=format::machine(at) title=format::exact(at)>
+            {move || format::age(clock.since_ms(at))}
+        </time>
+    }
+}
+
+/// The wall clock, in the person's own zone once the browser has taken over: `12:06:02`.
+#[component]
+pub fn At(
+    at: OffsetDateTime,
+    /// To the millisecond.
+    #[prop(optional)]
+    exactly: bool,
+) -> impl IntoView {
+    let clock = clock();
+    let text = move || {
+        let home = clock.at_home(at);
+        if exactly { format::clock_ms(home) } else { format::clock(home) }
+    };
+    view! {
+        <time datetime=format::machine(at) title=format::exact(at)>
+            {text}
+        </time>
+    }
+}
+
+/// The clock for what is of today, else the day too: for lists that reach back.
+#[component]
+pub fn Moment(at: OffsetDateTime) -> impl IntoView {
+    let clock = clock();
+    let text = move || {
+        let home = clock.at_home(at);
+        if clock.since_ms(at) < 20 * 3_600_000 { format::clock(home) } else { format::day(home) }
+    };
+    view! {
+        <time datetime=format::machine(at) title=format::exact(at)>
+            {text}
+        </time>
+    }
+}

@@ -1,0 +1,50 @@
+//! The URL table: path to page. Nothing else knows a path by heart but links.
+
+use crate::pages::{
+    account::AccountPage, board::BoardPage, environments::EnvironmentsPage,
+    first_admin::FirstAdminPage, history::HistoryPage, new_release::NewReleasePage,
+    new_service::NewServicePage, not_found::NotFound, people::PeoplePage, release::ReleasePage,
+    rollout::RolloutPage, service::ServicePage, service_edit::ServiceEditPage,
+    sign_in::SignInPage,
+};
+use leptos::prelude::*;
+use leptos_router::{
+    SsrMode,
+    components::{Route, Routes},
+    path,
+};
+
+/// Draws the page of the address. Every page is sent whole (`Async`), so that its status is right
+/// and it can be read before, or without, the wasm.
+#[component]
+pub fn Pages() -> impl IntoView {
+    view! {
+        <Routes fallback=NotFound>
+            <Route path=path!("/") view=BoardPage ssr=SsrMode::Async />
+            <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
+            <Route path=path!("/first-admin") view=FirstAdminPage ssr=SsrMode::Async />
+            <Route path=path!("/services/new") view=NewServicePage ssr=SsrMode::Async />
+            <Route
+                path=path!("/projects/:project/services/:service")
+                view=ServicePage
+                ssr=SsrMode::Async
+            />
+            <Route
+                path=path!("/projects/:project/services/:service/edit")
+                view=ServiceEditPage
+                ssr=SsrMode::Async
+            />
+            <Route
+                path=path!("/projects/:project/services/:service/releases/new")
+                view=NewReleasePage
+                ssr=SsrMode::Async
+            />
+            <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />
+            <Route path=path!("/rollouts/:id") view=RolloutPage ssr=SsrMode::Async />
+            <Route path=path!("/history") view=HistoryPage ssr=SsrMode::Async />
+            <Route path=path!("/people") view=PeoplePage ssr=SsrMode::Async />
+            <Route path=path!("/environments") view=EnvironmentsPage ssr=SsrMode::Async />
+            <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async />
+        </Routes>
+    }
+}

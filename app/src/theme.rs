@@ -1,0 +1,86 @@
+//! Dark or light: the system's choice, or the person's own, kept in a cookie so that the server
+//! draws the first paint right. Nothing else about a person is kept in the browser.
+
+use crate::api::ApiError;
+use leptos::prelude::*;
+
+/// The cookie's name. It holds a word and no secret.
+#[cfg(feature = "ssr")]
+const COOKIE: &str = "pilothouse_theme";
+
+/// Which scheme a page is drawn in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// As the system says.
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    /// The word in the cookie and in `data-theme`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// What the switch changes to.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Dark => Self::Light,
+            Self::Light | Self::System => Self::Dark,
+        }
+    }
+
+    /// Anything else than `light` and `dark` is the system's.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        match word {
+            "light" => Self::Light,
+            "dark" => Self::Dark,
+            _ => Self::System,
+        }
+    }
+}
+
+/// What the request's cookie says.
+#[cfg(feature = "ssr")]
+#[must_use]
+pub fn asked() -> Theme {
+    let Some(parts) = use_context::<axum::http::request::Parts>() else {
+        return Theme::System;
+    };
+    let cookies = parts.headers.get_all(axum::http::header::COOKIE);
+    cookies
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map_or(Theme::System, |(_, word)| Theme::of(word))
+}
+
+/// The shell is drawn by the server only; in a browser the page has what it was drawn with.
+#[cfg(not(feature = "ssr"))]
+#[must_use]
+pub const fn asked() -> Theme {
+    Theme::System
+}
+
+/// Keeps the choice for a year. Needs no sign-in: it changes nothing but this browser's colours.
+#[server(prefix = "/api", endpoint = "theme")]
+pub async fn choose_theme(theme: String) -> Result<(), ApiError> {
+    use axum::http::{HeaderValue, header};
+    let theme = Theme::of(&theme).as_str();
+    let cookie = format!("{COOKIE}={theme}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly");
+    let response = expect_context::<leptos_axum::ResponseOptions>();
+    let cookie = HeaderValue::from_str(&cookie).expect("made of ASCII words");
+    response.append_header(header::SET_COOKIE, cookie);
+    Ok(())
+}
