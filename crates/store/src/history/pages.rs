@@ -1,0 +1,315 @@
+//! Reading the history: after a number for the stream, page by page for people.
+
+use super::{Stored, to_hash};
+use crate::{Conn, Result};
+use domain::{
+    history::{GENESIS, Hash, Visibility},
+    id::RolloutId,
+    view::HistoryFilter,
+};
+use time::{Duration, OffsetDateTime};
+
+/// What one grant lets its holder see of the history. Null is "any".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub project: Option<String>,
+    pub environment: Option<String>,
+    /// May read the history itself, not only what is told of things one may see.
+    pub whole: bool,
+}
+
+impl Window {
+    /// The same rule as in the statements below, for rows that are in memory already.
+    #[must_use]
+    pub fn shows(&self, row: &Stored) -> bool {
+        let covers = |mine: &Option<String>, theirs: &Option<String>| {
+            mine.is_none() || mine == theirs
+        };
+        let touches = |mine: &Option<String>, theirs: &Option<String>| {
+            mine.is_none() || theirs.is_none() || mine == theirs
+        };
+        self.whole
+            && covers(&self.project, &row.project)
+            && covers(&self.environment, &row.environment)
+            || row.visibility == Visibility::View
+                && touches(&self.project, &row.project)
+                && touches(&self.environment, &row.environment)
+    }
+}
+
+/// Windows as three columns, which is how a statement takes them.
+#[derive(Clone, Debug)]
+struct Columns {
+    projects: Vec<Option<String>>,
+    environments: Vec<Option<String>>,
+    whole: Vec<bool>,
+}
+
+impl From<&[Window]> for Columns {
+    fn from(windows: &[Window]) -> Self {
+        Self {
+            projects: windows.iter().map(|window| window.project.clone()).collect(),
+            environments: windows.iter().map(|window| window.environment.clone()).collect(),
+            whole: windows.iter().map(|window| window.whole).collect(),
+        }
+    }
+}
+
+/// What somebody wants to see, and through which windows he looks.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    windows: Columns,
+    filter: HistoryFilter,
+    kinds: Option<Vec<String>>,
+    since: Option<OffsetDateTime>,
+}
+
+impl Selection {
+    /// Rows of `filter` that can be seen through one of the windows. `now` is the database's clock.
+    #[must_use]
+    pub fn new(windows: &[Window], filter: &HistoryFilter, now: OffsetDateTime) -> Self {
+        // Ten years are all days there are.
+        let since = filter.days.map(|days| now - Duration::days(i64::from(days.min(3660))));
+        Self {
+            windows: windows.into(),
+            filter: filter.clone(),
+            kinds: kinds(filter.about.as_deref()),
+            since,
+        }
+    }
+}
+
+struct Raw {
+    number: i64,
+    version: i16,
+    visibility: String,
+    project: Option<String>,
+    environment: Option<String>,
+    body: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl TryFrom<Raw> for Stored {
+    type Error = crate::Error;
+
+    fn try_from(raw: Raw) -> Result<Self> {
+        Ok(Self {
+            number: raw.number,
+            version: raw.version,
+            // What is not plainly for everybody is for few.
+            visibility: if raw.visibility == "view" {
+                Visibility::View
+            } else {
+                Visibility::HistoryView
+            },
+            project: raw.project,
+            environment: raw.environment,
+            body: raw.body,
+            hash: to_hash(&raw.hash)?,
+        })
+    }
+}
+
+fn stored(rows: Vec<Raw>) -> Result<Vec<Stored>> {
+    rows.into_iter().map(Stored::try_from).collect()
+}
+
+/// Rows after `number`, in order, at most `limit`. Who may see them is the caller's to ask.
+pub async fn after(conn: &mut Conn, number: i64, limit: i64) -> Result<Vec<Stored>> {
+    stored(
+        sqlx::query_as!(
+            Raw,
+            r#"
+            select number, version, visibility, project, environment, body, hash
+            from history
+            where number > $1
+            order by number
+            limit $2
+            "#,
+            number,
+            limit,
+        )
+        .fetch_all(conn)
+        .await?,
+    )
+}
+
+/// All that a rollout did, oldest first, at most 500.
+pub async fn of_rollout(conn: &mut Conn, rollout: RolloutId) -> Result<Vec<Stored>> {
+    stored(
+        sqlx::query_as!(
+            Raw,
+            r#"
+            select number, version, visibility, project, environment, body, hash
+            from history
+            where rollout = $1 and visibility = 'view'
+            order by number
+            limit 500
+            "#,
+            rollout.0,
+        )
+        .fetch_all(conn)
+        .await?,
+    )
+}
+
+/// The kinds of deeds behind the words of the filter "about". An unknown word finds nothing.
+fn kinds(about: Option<&str>) -> Option<Vec<String>> {
+    let kinds: &[&str] = match about? {
+        "rollouts" => &[
+            "rollout_queued",
+            "rollout_asked",
+            "rollout_entered",
+            "rollout_errored",
+            "alarm",
+            "warmth_extended",
+            "warmth_ended",
+            "hold_lifted",
+            "instances_restored",
+            "strays_removed",
+            "route_restored",
+            "route_foreign",
+            "drift",
+        ],
+        "people" => &[
+            "first_admin_made",
+            "access_recovered",
+            "person_added",
+            "person_disabled",
+            "person_enabled",
+            "password_changed",
+            "password_reset",
+            "grant_given",
+            "grant_taken",
+        ],
+        "sign_ins" => &["signed_in", "sign_in_failed", "signed_out", "session_ended"],
+        "refusals" => &["refused", "sign_in_failed"],
+        "changes" => &[
+            "project_added",
+            "service_added",
+            "service_changed",
+            "placement_changed",
+            "environment_changed",
+            "configuration_made",
+            "release_made",
+        ],
+        _ => &[],
+    };
+    Some(kinds.iter().map(ToString::to_string).collect())
+}
+
+/// The newest rows of a selection, newest first, at most `limit`.
+pub async fn page(conn: &mut Conn, of: &Selection, limit: i64) -> Result<Vec<Stored>> {
+    stored(
+        sqlx::query_as!(
+            Raw,
+            r#"
+            select number as "number!", version as "version!", visibility as "visibility!",
+                project, environment, body as "body!", hash as "hash!"
+            from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            where $11::bigint is null or number < $11
+            order by number desc
+            limit $12
+            "#,
+            &of.windows.projects as &[Option<String>],
+            &of.windows.environments as &[Option<String>],
+            &of.windows.whole,
+            of.filter.person.as_deref(),
+            of.filter.project.as_deref(),
+            of.filter.environment.as_deref(),
+            of.filter.service.as_deref(),
+            of.filter.rollout.map(|rollout| rollout.0),
+            of.kinds.as_deref(),
+            of.since,
+            of.filter.before,
+            limit,
+        )
+        .fetch_all(conn)
+        .await?,
+    )
+}
+
+/// How many rows of a selection there are up to `head`.
+pub async fn count(conn: &mut Conn, of: &Selection, head: i64) -> Result<i64> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!"
+        from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        where number <= $11 and ($12::bigint is null or number < $12)
+        "#,
+        &of.windows.projects as &[Option<String>],
+        &of.windows.environments as &[Option<String>],
+        &of.windows.whole,
+        of.filter.person.as_deref(),
+        of.filter.project.as_deref(),
+        of.filter.environment.as_deref(),
+        of.filter.service.as_deref(),
+        of.filter.rollout.map(|rollout| rollout.0),
+        of.kinds.as_deref(),
+        of.since,
+        head,
+        of.filter.before,
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// A row to be taken away, with what proves it.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    pub row: Stored,
+    /// The hash of the row before it.
+    pub previous: Hash,
+}
+
+/// The next rows of a selection after `number` and up to `head`, oldest first, at most `limit`.
+pub async fn export(
+    conn: &mut Conn,
+    of: &Selection,
+    number: i64,
+    head: i64,
+    limit: i64,
+) -> Result<Vec<Exported>> {
+    let rows = sqlx::query!(
+        r#"
+        select h.number as "number!", h.version as "version!", h.visibility as "visibility!",
+            h.project, h.environment, h.body as "body!", h.hash as "hash!",
+            (select p.hash from history p where p.number = h.number - 1) as previous
+        from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) h
+        where h.number > $11 and h.number <= $12 and ($13::bigint is null or h.number < $13)
+        order by h.number
+        limit $14
+        "#,
+        &of.windows.projects as &[Option<String>],
+        &of.windows.environments as &[Option<String>],
+        &of.windows.whole,
+        of.filter.person.as_deref(),
+        of.filter.project.as_deref(),
+        of.filter.environment.as_deref(),
+        of.filter.service.as_deref(),
+        of.filter.rollout.map(|rollout| rollout.0),
+        of.kinds.as_deref(),
+        of.since,
+        number,
+        head,
+        of.filter.before,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let previous = row.previous.as_deref().map_or(Ok(GENESIS), to_hash)?;
+            let raw = Raw {
+                number: row.number,
+                version: row.version,
+                visibility: row.visibility,
+                project: row.project,
+                environment: row.environment,
+                body: row.body,
+                hash: row.hash,
+            };
+            Ok(Exported { row: raw.try_into()?, previous })
+        })
+        .collect()
+}
