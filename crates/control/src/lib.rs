@@ -1,1 +1,81 @@
-//! control
+//! What a person may ask: each verb is a permit, one transaction and a history row.
+//!
+//! A verb never touches a target. What needs a machine becomes rows that the engine finds. What
+//! can not be done is a [`Problem`], which the page shows as it is.
+
+mod fault;
+pub mod permit;
+
+pub use fault::OrProblem;
+pub use permit::{Actor, Permit, Place};
+
+use domain::{
+    error::Problem,
+    history::{By, Deed, Origin, Subject},
+};
+use std::sync::Arc;
+use store::{Pool, Tx, history::NewEntry};
+
+/// What a person may ask. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub(crate) pool: Pool,
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// What verbs need to know of how the program was started.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The port of the router, for the addresses that pages show.
+    pub router_port: u16,
+    /// The host name of the console, which no service may have: cookies ignore ports.
+    pub console_host: String,
+}
+
+/// Who asks, from where. The first argument of every verb.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub actor: Actor,
+    pub origin: Origin,
+    /// The same key again, for the same verb, is the same request.
+    pub idempotency_key: Option<String>,
+}
+
+impl Asked {
+    /// A row of what the permit allowed.
+    #[must_use]
+    pub fn entry(&self, permit: &Permit, subject: Subject, deed: Deed) -> NewEntry {
+        self.row(Some(permit.role().to_owned()), subject, deed)
+    }
+
+    /// A row of what a person does with his own account, or was refused.
+    pub(crate) fn row(&self, role: Option<String>, subject: Subject, deed: Deed) -> NewEntry {
+        let by = By::Person { id: self.actor.id, name: self.actor.name.clone(), role };
+        let mut entry = NewEntry::new(by, subject, deed);
+        entry.origin = Some(self.origin.clone());
+        entry
+    }
+}
+
+impl Control {
+    /// Over a pool of connections of the application's role.
+    #[must_use]
+    pub fn new(pool: Pool, settings: Settings) -> Self {
+        Self { pool, settings: Arc::new(settings) }
+    }
+
+    /// Begins the one transaction of a verb.
+    pub(crate) async fn begin(&self, origin: &Origin) -> Result<Tx, Problem> {
+        self.pool.begin().await.map_err(store::Error::from).or_problem(origin)
+    }
+
+    /// Appends the verb's rows and commits.
+    pub(crate) async fn commit(
+        &self,
+        tx: Tx,
+        origin: &Origin,
+        entries: &[NewEntry],
+    ) -> Result<(), Problem> {
+        store::history::append_and_commit(tx, entries).await.or_problem(origin).map(drop)
+    }
+}
