@@ -4,12 +4,16 @@
 //! [`history::append_and_commit`], which takes the transaction with it. Nothing here decides who may
 //! do what: that is `control`'s.
 
+pub mod configurations;
+pub mod environments;
 pub mod history;
 pub mod inquiries;
 pub mod nodes;
 pub mod placements;
+pub mod projects;
 pub mod releases;
 pub mod rollouts;
+pub mod services;
 pub mod targets;
 pub mod wake;
 mod words;

@@ -42,10 +42,7 @@ pub struct Current {
 }
 
 /// The rollout that holds the placement, else the one that waits for it.
-pub async fn current(
-    conn: &mut Conn,
-    placement: PlacementId,
-) -> Result<Option<Current>> {
+pub async fn current(conn: &mut Conn, placement: PlacementId) -> Result<Option<Current>> {
     let row = sqlx::query!(
         r#"
         select
@@ -75,7 +72,9 @@ pub async fn current(
     let Some(row) = row else { return Ok(None) };
 
     let pair = Pair { release: row.release, configuration: row.configuration };
-    let parts = releases::plan_parts(conn, pair).await?.ok_or_else(|| Error::unreadable("pair", pair.release))?;
+    let parts = releases::plan_parts(conn, pair)
+        .await?
+        .ok_or_else(|| Error::unreadable("pair", pair.release))?;
     Ok(Some(Current {
         rollout: Rollout {
             id: row.id,
@@ -111,14 +110,14 @@ pub async fn current(
 /// `seen` is the request that the step knew of. Where another one stands there by now, nothing is
 /// saved, so that no request is ever passed over, also not by an end. `answered` takes it off.
 pub async fn advance(
-    conn: &mut PgConnection,
+    conn: &mut Conn,
     held: &Held,
     rollout: RolloutId,
     from: Phase,
     state: &State,
     seen: Option<&Request>,
     answered: bool,
-) -> sqlx::Result<bool> {
+) -> Result<bool> {
     if !claims::still(conn, held).await? {
         return Ok(false);
     }
@@ -241,10 +240,7 @@ pub struct Standing {
 }
 
 /// The newest rollout of a placement and those that have not ended: at most three, newest first.
-pub async fn standing(
-    conn: &mut Conn,
-    placement: PlacementId,
-) -> Result<Vec<Standing>> {
+pub async fn standing(conn: &mut Conn, placement: PlacementId) -> Result<Vec<Standing>> {
     let rows = sqlx::query!(
         r#"
         select
@@ -283,10 +279,7 @@ pub async fn standing(
 }
 
 /// The placement of a rollout.
-pub async fn placement_of(
-    conn: &mut Conn,
-    rollout: RolloutId,
-) -> Result<Option<PlacementId>> {
+pub async fn placement_of(conn: &mut Conn, rollout: RolloutId) -> Result<Option<PlacementId>> {
     Ok(sqlx::query_scalar!(
         r#"select placement_id as "id: PlacementId" from rollouts where id = $1"#,
         rollout.0,
@@ -297,11 +290,7 @@ pub async fn placement_of(
 
 /// Ends a waiting rollout, because a newer one takes its place or because it was asked to stop.
 /// False when the engine picked it up meanwhile.
-pub async fn end_waiting(
-    conn: &mut Conn,
-    waiting: &Standing,
-    ending: Ending,
-) -> Result<bool> {
+pub async fn end_waiting(conn: &mut Conn, waiting: &Standing, ending: Ending) -> Result<bool> {
     let at = crate::now(conn).await?;
     let state =
         State { phase: ending.end, since: at, ending: Some(ending), ..waiting.state.clone() };
@@ -321,11 +310,7 @@ pub async fn end_waiting(
 
 /// Stores what a person asks of a rollout that has not ended. Whether it may be asked is decided
 /// before, by `Rollout::accept`, with the placement locked.
-pub async fn ask(
-    conn: &mut Conn,
-    rollout: RolloutId,
-    request: &Request,
-) -> Result<bool> {
+pub async fn ask(conn: &mut Conn, rollout: RolloutId, request: &Request) -> Result<bool> {
     let done = sqlx::query!(
         "update rollouts set request = $2 where id = $1 and ended_at is null",
         rollout.0,

@@ -1,0 +1,135 @@
+//! Environments: places in an order, shared by all projects. Each has a target and a policy.
+
+use crate::{Conn, Result, words::word};
+use domain::{
+    environment::Environment,
+    id::{EnvironmentId, TargetId},
+    policy::Policy,
+};
+use sqlx::types::Json;
+
+/// An environment and where it runs.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub environment: Environment,
+    pub target: TargetId,
+    /// "Docker, this machine".
+    pub target_name: String,
+    /// Whether the target answered when it was asked last.
+    pub target_answers: Option<bool>,
+    /// What it is, or why it did not answer.
+    pub target_says: String,
+    /// Services that have a place here.
+    pub placements: u32,
+    /// Those that are live here.
+    pub live: u32,
+}
+
+/// All environments in their order.
+pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
+    let rows = sqlx::query!(
+        r#"
+        select
+            e.id as "id: EnvironmentId", e.name, e.position, e.protected,
+            e.policy as "policy: Json<Policy>",
+            t.id as "target: TargetId", t.name as target_name, t.answers, t.says,
+            (select count(*) from placements p
+             where p.environment_id = e.id and p.archived_at is null) as "placements!",
+            (select count(*) from placements p
+             where p.environment_id = e.id and p.archived_at is null
+               and p.live_slot is not null) as "live!"
+        from environments e
+        join targets t on t.id = e.target_id
+        where e.archived_at is null
+        order by e.position
+        limit 100
+        "#,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Known {
+                environment: Environment {
+                    id: row.id,
+                    name: word(&row.name)?,
+                    position: row.position,
+                    protected: row.protected,
+                    policy: row.policy.0,
+                },
+                target: row.target,
+                target_name: row.target_name,
+                target_answers: row.answers,
+                target_says: row.says,
+                placements: u32::try_from(row.placements).unwrap_or(u32::MAX),
+                live: u32::try_from(row.live).unwrap_or(u32::MAX),
+            })
+        })
+        .collect()
+}
+
+/// One environment, locked until the transaction ends.
+pub async fn lock(conn: &mut Conn, id: EnvironmentId) -> Result<Option<Environment>> {
+    let row = sqlx::query!(
+        r#"
+        select name, position, protected, policy as "policy: Json<Policy>"
+        from environments where id = $1 and archived_at is null
+        for no key update
+        "#,
+        id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(Environment {
+            id,
+            name: word(&row.name)?,
+            position: row.position,
+            protected: row.protected,
+            policy: row.policy.0,
+        })
+    })
+    .transpose()
+}
+
+/// Adds an environment.
+pub async fn add(conn: &mut Conn, environment: &Environment, target: TargetId) -> Result<()> {
+    sqlx::query!(
+        r#"
+        insert into environments (id, name, position, protected, target_id, policy)
+        values ($1, $2, $3, $4, $5, $6)
+        "#,
+        environment.id.0,
+        environment.name.as_str(),
+        environment.position,
+        environment.protected,
+        target.0,
+        Json(&environment.policy) as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes what can be edited: the policy, and whether it is protected. Rollouts that started keep
+/// the policy they pinned.
+pub async fn edit(conn: &mut Conn, environment: &Environment) -> Result<()> {
+    sqlx::query!(
+        "update environments set policy = $2, protected = $3 where id = $1",
+        environment.id.0,
+        Json(&environment.policy) as _,
+        environment.protected,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether there is none at all: a new installation. Others that ask at the same time wait until
+/// this transaction ends.
+pub async fn none_yet(conn: &mut Conn) -> Result<bool> {
+    sqlx::query!("lock table environments in share row exclusive mode").execute(&mut *conn).await?;
+    Ok(sqlx::query_scalar!(r#"select not exists (select from environments) as "none!""#)
+        .fetch_one(conn)
+        .await?)
+}

@@ -1,0 +1,219 @@
+//! Releases: an image and the spec of its service, fixed; and the pair of a release with a
+//! configuration, which is what runs.
+
+use crate::{Conn, Result, words::word};
+use domain::{
+    configuration::{Configuration, Variables},
+    id::{ConfigurationId, ReleaseId, ServiceId, UserId},
+    name::{ContentId, ImageReference, ReleaseName},
+    release::{ImageFacts, Pair, Release},
+    service::{Limits, ServiceSpec},
+};
+use sqlx::types::Json;
+use time::OffsetDateTime;
+
+/// All of a pair that a plan is made from.
+#[derive(Clone, Debug)]
+pub struct PlanParts {
+    pub release: Release,
+    pub configuration: Configuration,
+    /// Not deployed any more. A rollback may still go back to it.
+    pub retired: bool,
+}
+
+/// The parts of a pair. `None` when there is no such pair.
+pub async fn plan_parts(conn: &mut Conn, pair: Pair) -> Result<Option<PlanParts>> {
+    let row = sqlx::query!(
+        r#"
+        select
+            r.service_id as "service: ServiceId", r.name, r.image_id, r.reference,
+            r.spec as "spec: Json<ServiceSpec>", r.made_at, r.retired_at is not null as "retired!",
+            c.number, c.variables as "variables: Json<Variables>", c.limits as "limits: Json<Limits>"
+        from releases r, configurations c
+        where r.id = $1 and c.id = $2
+        "#,
+        pair.release.0,
+        pair.configuration.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(PlanParts {
+            release: Release {
+                id: pair.release,
+                service: row.service,
+                name: word(&row.name)?,
+                image: word(&row.image_id)?,
+                reference: word(&row.reference)?,
+                spec: row.spec.0,
+                made_at: row.made_at,
+            },
+            configuration: Configuration {
+                id: pair.configuration,
+                number: row.number,
+                variables: row.variables.0,
+                limits: row.limits.0,
+            },
+            retired: row.retired,
+        })
+    })
+    .transpose()
+}
+
+/// A release with what its page says of it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub release: Release,
+    pub by: String,
+    pub retired: bool,
+    pub facts: ImageFacts,
+}
+
+/// One release.
+pub async fn load(conn: &mut Conn, id: ReleaseId) -> Result<Option<Known>> {
+    let row = sqlx::query!(
+        r#"
+        select
+            r.service_id as "service: ServiceId", r.name, r.image_id, r.reference,
+            r.spec as "spec: Json<ServiceSpec>", r.made_at, r.made_by_name,
+            r.retired_at is not null as "retired!", i.facts as "facts: Json<ImageFacts>"
+        from releases r
+        join images i on i.id = r.image_id
+        where r.id = $1
+        "#,
+        id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(Known {
+            release: Release {
+                id,
+                service: row.service,
+                name: word(&row.name)?,
+                image: word(&row.image_id)?,
+                reference: word(&row.reference)?,
+                spec: row.spec.0,
+                made_at: row.made_at,
+            },
+            by: row.made_by_name,
+            retired: row.retired,
+            facts: row.facts.0,
+        })
+    })
+    .transpose()
+}
+
+/// Makes a release. The name must be free in the service, which [`crate::services::lock`] keeps so
+/// between [`names`] and here.
+pub async fn add(
+    conn: &mut Conn,
+    release: &Release,
+    facts: &ImageFacts,
+    by: UserId,
+    by_name: &str,
+) -> Result<()> {
+    sqlx::query!(
+        r#"
+        insert into images (id, facts) values ($1, $2)
+        on conflict (id) do update set facts = excluded.facts, seen_at = clock_timestamp()
+        "#,
+        facts.id.as_str(),
+        Json(facts) as _,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        r#"
+        insert into releases (id, service_id, name, image_id, reference, spec, made_by, made_by_name, made_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "#,
+        release.id.0,
+        release.service.0,
+        release.name.as_str(),
+        release.image.as_str(),
+        release.reference.as_str(),
+        Json(&release.spec) as _,
+        by.0,
+        by_name,
+        release.made_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The names that are taken in a service.
+pub async fn names(conn: &mut Conn, service: ServiceId) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar!("select name from releases where service_id = $1", service.0)
+        .fetch_all(conn)
+        .await?)
+}
+
+/// A release of a service's list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub id: ReleaseId,
+    pub name: ReleaseName,
+    pub reference: ImageReference,
+    pub image: ContentId,
+    pub by: String,
+    pub made_at: OffsetDateTime,
+}
+
+/// The newest releases of a service, newest first.
+pub async fn newest(conn: &mut Conn, service: ServiceId, at_most: i64) -> Result<Vec<Listed>> {
+    let rows = sqlx::query!(
+        r#"
+        select id as "id: ReleaseId", name, reference, image_id, made_by_name, made_at
+        from releases where service_id = $1 order by id desc limit $2
+        "#,
+        service.0,
+        at_most,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Listed {
+                id: row.id,
+                name: word(&row.name)?,
+                reference: word(&row.reference)?,
+                image: word(&row.image_id)?,
+                by: row.made_by_name,
+                made_at: row.made_at,
+            })
+        })
+        .collect()
+}
+
+/// Whether a pair was ever live in a placement, so that one can go back to it.
+pub async fn was_live(
+    conn: &mut Conn,
+    placement: domain::id::PlacementId,
+    pair: Pair,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from rollouts
+            where placement_id = $1 and release_id = $2 and configuration_id = $3
+              and phase = 'succeeded') as "was!"
+        "#,
+        placement.0,
+        pair.release.0,
+        pair.configuration.0,
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// The configuration of an id, for its placement.
+pub async fn configuration_number(
+    conn: &mut Conn,
+    configuration: ConfigurationId,
+) -> Result<Option<i32>> {
+    Ok(sqlx::query_scalar!("select number from configurations where id = $1", configuration.0)
+        .fetch_optional(conn)
+        .await?)
+}
