@@ -6,15 +6,21 @@
 
 pub mod configurations;
 pub mod environments;
+pub mod failures;
+pub mod grants;
 pub mod history;
+pub mod idempotency;
 pub mod inquiries;
+pub mod installation;
 pub mod nodes;
 pub mod placements;
 pub mod projects;
 pub mod releases;
 pub mod rollouts;
 pub mod services;
+pub mod sessions;
 pub mod targets;
+pub mod users;
 pub mod wake;
 mod words;
 
