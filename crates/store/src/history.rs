@@ -126,8 +126,7 @@ pub struct Head {
 
 /// Reads the head. A page reads it before its first query, so the stream goes on from there.
 pub async fn head(conn: &mut Conn) -> Result<Head> {
-    let row =
-        sqlx::query!("select number, hash from history_head").fetch_one(conn).await?;
+    let row = sqlx::query!("select number, hash from history_head").fetch_one(conn).await?;
     Ok(Head { number: row.number, hash: to_hash(&row.hash)? })
 }
 

@@ -22,9 +22,8 @@ impl Window {
     /// The same rule as in the statements below, for rows that are in memory already.
     #[must_use]
     pub fn shows(&self, row: &Stored) -> bool {
-        let covers = |mine: &Option<String>, theirs: &Option<String>| {
-            mine.is_none() || mine == theirs
-        };
+        let covers =
+            |mine: &Option<String>, theirs: &Option<String>| mine.is_none() || mine == theirs;
         let touches = |mine: &Option<String>, theirs: &Option<String>| {
             mine.is_none() || theirs.is_none() || mine == theirs
         };
