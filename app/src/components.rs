@@ -1,9 +1,20 @@
 //! What two or more pages share.
 
+pub mod ask;
+pub mod ask_form;
 pub mod bar;
+pub mod diff;
 pub mod failure;
 pub mod field;
 pub mod form;
 pub mod icon;
+pub mod loaded;
+pub mod moves;
 pub mod new_build;
+pub mod phase_line;
+pub mod rows;
+pub mod slot;
+pub mod sparkline;
+pub mod spec_fields;
+pub mod warmth;
 pub mod when;

@@ -9,6 +9,7 @@ pub mod components;
 pub mod format;
 pub mod live;
 pub mod pages;
+pub mod phases;
 pub mod routes;
 pub mod session;
 pub mod theme;

@@ -1,0 +1,190 @@
+//! A click that matters is asked about once, in a dialog that names the thing, the place and the
+//! effect. The browser opens it by itself (`command="show-modal"`), so it also works before the wasm
+//! and without it.
+
+use super::icon::Icon;
+use crate::api::ApiError;
+use leptos::{html::Dialog, prelude::*};
+use leptos_router::hooks::use_query_map;
+use server_fn::ServerFn;
+use std::collections::HashMap;
+
+/// A button, and the dialog that it opens. The children are the form in it.
+#[component]
+pub fn Ask(
+    /// Unique on the page.
+    id: String,
+    /// The word on the button.
+    #[prop(into)]
+    trigger: String,
+    /// Classes of the button.
+    #[prop(optional)]
+    class: &'static str,
+    /// Names what is done to what, and where.
+    #[prop(into)]
+    title: String,
+    /// What will happen, in a sentence or two.
+    #[prop(into)]
+    effect: String,
+    /// Draws the ink frame of a protected environment.
+    #[prop(optional)]
+    protected: bool,
+    /// The form came back with a refusal, without scripts: it is shown where it was.
+    #[prop(optional)]
+    came_back: bool,
+    /// Why it can not be done now. The button is then dark and says so.
+    #[prop(optional, into)]
+    dark: Signal<Option<String>>,
+    /// Counts what was done: the dialog closes by it.
+    #[prop(into)]
+    done: Signal<usize>,
+    children: Children,
+) -> impl IntoView {
+    let dialog = NodeRef::<Dialog>::new();
+    Effect::new(move |before: Option<usize>| {
+        let now = done.get();
+        if before.is_some_and(|before| before != now)
+            && let Some(dialog) = dialog.get_untracked()
+        {
+            dialog.close();
+        }
+        now
+    });
+    // Browsers that do not know `command` yet are helped by the wasm; the others are not hindered.
+    let open = move |_| {
+        if let Some(dialog) = dialog.get_untracked().filter(|dialog| !dialog.open()) {
+            let _ = dialog.show_modal();
+        }
+    };
+    let close = move |_| {
+        if let Some(dialog) = dialog.get_untracked() {
+            dialog.close();
+        }
+    };
+    let title_id = format!("{id}-title");
+    let effect_id = format!("{id}-effect");
+    view! {
+        <button
+            type="button"
+            class=class
+            command="show-modal"
+            commandfor=id.clone()
+            aria-haspopup="dialog"
+            disabled=move || dark.with(Option::is_some)
+            title=move || dark.get()
+            on:click=open
+        >
+            {trigger}
+        </button>
+        <dialog
+            node_ref=dialog
+            id=id.clone()
+            class="ask"
+            class:protected=protected
+            open=came_back
+            aria-labelledby=title_id.clone()
+            aria-describedby=effect_id.clone()
+        >
+            <header>
+                <h3 id=title_id>{title}</h3>
+                <button
+                    type="button"
+                    class="plain small"
+                    command="close"
+                    commandfor=id
+                    aria-label="Close, change nothing"
+                    on:click=close
+                >
+                    <Icon of=icondata::LuX />
+                </button>
+            </header>
+            <p class="effect" id=effect_id>
+                {effect}
+            </p>
+            {children()}
+        </dialog>
+    }
+}
+
+/// Server actions by name, that outlive the redrawing of what is around their forms: a refusal is
+/// still there, and a button still says "Asking …", when a row makes the page ask again.
+pub struct Actions<S: ServerFn + 'static>
+where
+    S::Output: 'static,
+    S::Error: 'static,
+{
+    owner: StoredValue<Owner>,
+    by_name: StoredValue<HashMap<String, ServerAction<S>>>,
+}
+
+impl<S: ServerFn + 'static> Clone for Actions<S>
+where
+    S::Output: 'static,
+    S::Error: 'static,
+{
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: ServerFn + 'static> Copy for Actions<S>
+where
+    S::Output: 'static,
+    S::Error: 'static,
+{
+}
+
+impl<S> Actions<S>
+where
+    S: ServerFn<Error = ApiError> + Clone + Send + Sync + 'static,
+    S::Output: Send + Sync + 'static,
+{
+    /// Lays them ready for everything inside the page that calls this.
+    pub fn provide() {
+        let owner = Owner::current().expect("a page has an owner");
+        provide_context(Self {
+            owner: StoredValue::new(owner),
+            by_name: StoredValue::new(HashMap::new()),
+        });
+    }
+
+    /// The action called `name`.
+    #[must_use]
+    pub fn of(name: &str) -> ServerAction<S> {
+        let me = expect_context::<Self>();
+        if let Some(known) = me.by_name.with_value(|known| known.get(name).copied()) {
+            return known;
+        }
+        let made = me.owner.get_value().with(ServerAction::new);
+        me.by_name.update_value(|known| {
+            known.insert(name.to_owned(), made);
+        });
+        made
+    }
+}
+
+/// How often `action` was answered with success: what a dialog closes by.
+pub fn done<S>(action: ServerAction<S>) -> Signal<usize>
+where
+    S: ServerFn<Error = ApiError> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    let (version, value) = (action.version(), action.value());
+    let times = Memo::new(move |before: Option<&usize>| {
+        let version = version.get();
+        let good = value.with_untracked(|value| matches!(value, Some(Ok(_))));
+        if good { version } else { before.copied().unwrap_or_default() }
+    });
+    times.into()
+}
+
+/// Whether the form with these fixed fields came back with a refusal, without scripts.
+#[must_use]
+pub fn came_back<S: ServerFn>(hidden: &[(&'static str, String)]) -> bool {
+    let query = use_query_map().get_untracked();
+    query.get_str("__path") == Some(S::PATH)
+        && query.get_str("__err").is_some()
+        && hidden.iter().all(|(name, value)| {
+            query.get_str(&crate::api::kept::key(name)) == Some(value.as_str())
+        })
+}

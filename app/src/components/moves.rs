@@ -1,0 +1,254 @@
+//! What one can do to a placement: deploy, roll back, abort, promote, retry. Each is a form that asks
+//! once; what is open and undone easily is one click.
+
+use super::{
+    ask::{Actions, Ask, came_back, done},
+    field::{Checkbox, TextField},
+    form::{Form, Send},
+};
+use crate::api::rollouts::{AskRollout, RollBack, StartRollout};
+use domain::{
+    id::RolloutId,
+    rollout::{Ask as What, Kind},
+    view::{Cell, ReleaseName, RolloutCard},
+};
+use leptos::prelude::*;
+
+/// Lays the actions of these forms ready for a page.
+pub fn provide() {
+    Actions::<StartRollout>::provide();
+    Actions::<RollBack>::provide();
+    Actions::<AskRollout>::provide();
+}
+
+fn reason_field(why: &'static str) -> impl IntoView {
+    view! {
+        <TextField
+            name="reason"
+            label="Reason"
+            hint="Optional. It stands in the history."
+            rows=2
+            check=|typed| crate::api::typed::reason(typed).err().map(|wrong| wrong.to_string())
+            placeholder=why
+        />
+    }
+}
+
+/// Deploys `release`: one click where the environment is open and nothing is active, else asked.
+#[component]
+pub fn Deploy(
+    service: String,
+    cell: Cell,
+    release: ReleaseName,
+    /// Classes of the button.
+    #[prop(optional)]
+    class: &'static str,
+) -> impl IntoView {
+    let hidden = vec![
+        ("placement", cell.placement.to_string()),
+        ("release", release.id.to_string()),
+        ("newest", newest(&cell)),
+    ];
+    let name = format!("deploy-{}-{}", cell.placement, release.id);
+    let action = Actions::<StartRollout>::of(&name);
+    let label = format!("Deploy {}", release.name);
+    let ends_warmth = cell.warm.is_some();
+    if !cell.protected && cell.active.is_none() && !ends_warmth {
+        return view! {
+            <Form action hidden class="inline">
+                <Send label=label sending="Asking …" class=class />
+            </Form>
+        }
+        .into_any();
+    }
+
+    let title = format!("Deploy {service} {} to {}", release.name, cell.environment_name);
+    let effect = deploy_effect(&cell, &release);
+    let came_back = came_back::<StartRollout>(&hidden);
+    let replaces = cell.active.clone();
+    view! {
+        <Ask
+            id=name
+            trigger=label.clone()
+            class=class
+            title
+            effect
+            protected=cell.protected
+            came_back
+            done=done(action)
+        >
+            <Form action hidden>
+                {replaces
+                    .map(|active| {
+                        view! {
+                            <Checkbox
+                                name="replace"
+                                label=format!("Abort {} first", named(&active))
+                                hint=format!(
+                                    "{} asked for it. Without this the new one waits for its end.",
+                                    active.by,
+                                )
+                            />
+                        }
+                    })}
+                {reason_field("why this release, why now")}
+                <div class="buttons">
+                    <Send label=label sending="Asking …" class="primary" />
+                </div>
+            </Form>
+        </Ask>
+    }
+    .into_any()
+}
+
+/// Puts the traffic back on the warm slot, or makes an earlier pair live again.
+#[component]
+pub fn GoBack(
+    service: String,
+    cell: Cell,
+    /// Which release it leads to.
+    to: ReleaseName,
+    /// Of an earlier pair. Empty: the warm one.
+    #[prop(optional, into)]
+    configuration: String,
+    /// It is up: one switch.
+    warm: bool,
+    #[prop(optional, into)] trigger: String,
+    #[prop(optional)] class: &'static str,
+) -> impl IntoView {
+    let release = if configuration.is_empty() { String::new() } else { to.id.to_string() };
+    let hidden = vec![
+        ("placement", cell.placement.to_string()),
+        ("release", release),
+        ("configuration", configuration.clone()),
+        ("newest", newest(&cell)),
+    ];
+    let name = format!("back-{}-{}-{configuration}", cell.placement, to.id);
+    let action = Actions::<RollBack>::of(&name);
+    let label = format!("Roll back to {}", to.name);
+    let trigger = if trigger.is_empty() { label.clone() } else { trigger };
+    let title = format!("Roll {service} back to {} in {}", to.name, cell.environment_name);
+    let mut effect = if warm {
+        format!(
+            "{} is up and warm: all new requests go to it in one switch, within a second. Nothing \
+             has to be started.",
+            to.name
+        )
+    } else {
+        format!(
+            "{} is started first in the idle slot and checked. Then all new requests go to it in \
+             one switch.",
+            to.name
+        )
+    };
+    if let Some(active) = &cell.active {
+        effect.push_str(&format!(" {} is asked to abort.", sentence_case(&named(active))));
+    }
+    let came_back = came_back::<RollBack>(&hidden);
+    view! {
+        <Ask
+            id=name
+            trigger
+            class=class
+            title
+            effect
+            protected=cell.protected
+            came_back
+            done=done(action)
+        >
+            <Form action hidden>
+                {reason_field("what is wrong with the live one")}
+                <div class="buttons">
+                    <Send label=label sending="Asking …" class="primary" />
+                </div>
+            </Form>
+        </Ask>
+    }
+}
+
+/// Asks something of an active rollout.
+#[component]
+pub fn AskOf(
+    rollout: RolloutId,
+    what: What,
+    /// The word on the button: "Abort", "Roll back", "Promote", "Retry".
+    #[prop(into)]
+    label: String,
+    #[prop(into)] title: String,
+    #[prop(into)] effect: String,
+    protected: bool,
+    #[prop(optional)] class: &'static str,
+    /// Why it can not be asked now.
+    #[prop(optional, into)]
+    dark: Signal<Option<String>>,
+) -> impl IntoView {
+    let word = match what {
+        What::Abort => "abort",
+        What::Promote => "promote",
+        What::Retry => "retry",
+    };
+    let hidden = vec![("rollout", rollout.to_string()), ("ask", word.to_owned())];
+    let name = format!("{word}-{rollout}");
+    let action = Actions::<AskRollout>::of(&name);
+    let came_back = came_back::<AskRollout>(&hidden);
+    view! {
+        <Ask
+            id=name
+            trigger=label.clone()
+            class=class
+            title
+            effect
+            protected
+            came_back
+            dark
+            done=done(action)
+        >
+            <Form action hidden>
+                {reason_field("what you saw")}
+                <div class="buttons">
+                    <Send label=label sending="Asking …" class="primary" />
+                </div>
+            </Form>
+        </Ask>
+    }
+}
+
+fn newest(cell: &Cell) -> String {
+    cell.newest.map(|rollout| rollout.to_string()).unwrap_or_default()
+}
+
+/// "the rollout of 1.8.2".
+fn named(card: &RolloutCard) -> String {
+    match card.kind {
+        Kind::Rollback => format!("the rollback to {}", card.release.name),
+        Kind::Deploy | Kind::Remove => format!("the rollout of {}", card.release.name),
+    }
+}
+
+fn sentence_case(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What a deploy will do, and what it ends.
+fn deploy_effect(cell: &Cell, release: &ReleaseName) -> String {
+    let size = u64::from(cell.size.count());
+    let slot = cell.live.as_ref().map(|live| live.slot.other().as_str()).unwrap_or("an empty slot");
+    let mut effect = format!(
+        "{} {} {} started in {slot} and checked while the traffic stays where it is. Then all \
+         new requests move in one switch.",
+        crate::format::counted(size, "instance", "instances"),
+        format_args!("of {}", release.name),
+        if size == 1 { "is" } else { "are" },
+    );
+    if let Some(warm) = &cell.warm {
+        effect.push_str(&format!(
+            " The instant way back to {} ends: its slot is needed.",
+            warm.release.name
+        ));
+    }
+    if let Some(active) = &cell.active {
+        effect.push_str(&format!(" Now {} is active, asked by {}.", named(active), active.by));
+    }
+    effect
+}
