@@ -13,18 +13,19 @@ use super::{
     typed,
 };
 
-/// Asks the engine what an image is, and goes on to the form that follows the answer. `pull` is a
-/// checkbox: fetch it from its registry even if one of that name is there.
+/// Asks the engine what an image is, and goes on to `back`, the form that follows the answer.
+/// `pull` is a checkbox: fetch it from its registry even if one of that name is there.
 #[server(prefix = "/api", endpoint = "releases/look-up-image")]
 pub async fn look_up_image(
     service: ServiceId,
     reference: String,
     #[server(default)] pull: Option<String>,
+    #[server(default)] back: String,
 ) -> Answer<InquiryId> {
-    let asked = asked()?;
     let reference = typed::field("reference", &reference)?;
-    let inquiry =
-        control().look_up_image(&asked, service, reference, typed::checked(&pull)).await?;
+    let pull = typed::checked(&pull);
+    let inquiry = control().look_up_image(&asked()?, service, reference, pull).await?;
+    go_to(&format!("{}?inquiry={inquiry}", typed::next(&back)));
     Ok(inquiry)
 }
 

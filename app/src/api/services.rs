@@ -66,11 +66,17 @@ pub async fn add_service(
     Ok(added)
 }
 
-/// Changes what the next release of a service carries.
+/// Changes what the next release of a service carries, and goes `back`, where that is a page of
+/// ours.
 #[server(prefix = "/api", endpoint = "services/edit")]
-pub async fn edit_service(service: ServiceId, #[server(flatten)] spec: SpecForm) -> Answer<()> {
-    let page = control().edit_service(&asked()?, service, spec.parse()?).await?;
-    Ok(page)
+pub async fn edit_service(
+    service: ServiceId,
+    #[server(default)] back: String,
+    #[server(flatten)] spec: SpecForm,
+) -> Answer<()> {
+    control().edit_service(&asked()?, service, spec.parse()?).await?;
+    go_to(typed::next(&back));
+    Ok(())
 }
 
 /// Changes how many instances a placement has and under which names it is reached, one a line.

@@ -87,6 +87,17 @@ pub fn ask(word: &str) -> Result<Ask, Problem> {
     }
 }
 
+/// What is wrong with a new password, as far as it can be told while it is typed. Whether it is a
+/// common one, only the server knows.
+#[must_use]
+pub fn password(typed: &str) -> Option<String> {
+    match typed.chars().count() {
+        ..12 => Some("A password has at least 12 characters.".to_owned()),
+        12..=128 => None,
+        _ => Some("A password has at most 128 characters.".to_owned()),
+    }
+}
+
 /// A password that was typed twice.
 pub fn same(password: &str, again: &str) -> Result<(), Problem> {
     if password == again {

@@ -1,0 +1,30 @@
+//! A page that waits for its view, draws it, and says what is wrong where there is none.
+
+use super::failure::FailedPage;
+use crate::api::Answer;
+use leptos::prelude::*;
+
+/// Draws `page` with `draw` as soon as it is there, and again each time it is loaded again; until
+/// then what was there stays.
+#[component]
+pub fn Loaded<T, Draw>(page: Resource<Answer<T>>, draw: Draw) -> impl IntoView
+where
+    T: Clone + Send + Sync + 'static,
+    Draw: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+{
+    view! {
+        <Transition fallback=|| {
+            view! { <p class="soft">"Loading …"</p> }
+        }>
+            {move || {
+                let draw = draw.clone();
+                Suspend::new(async move {
+                    match page.await {
+                        Ok(view) => draw(view),
+                        Err(error) => view! { <FailedPage problem=error.0 /> }.into_any(),
+                    }
+                })
+            }}
+        </Transition>
+    }
+}

@@ -1,0 +1,178 @@
+//! A policy in words, and the form that edits it.
+
+use crate::{
+    api::{
+        environments::EditPolicy,
+        policy_form::{self, PolicyForm},
+        service_form::within,
+    },
+    components::{
+        field::{Check, Checkbox, Field},
+        ask::came_back,
+        form::{Form, Send},
+        spec_fields::said,
+    },
+    format,
+};
+use domain::{id::EnvironmentId, policy::Policy};
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// What a rollout meets here, in the order it meets it.
+#[component]
+pub(super) fn InWords(policy: Policy) -> impl IntoView {
+    let mut words = Vec::new();
+    if policy.approvals > 0 {
+        words.push(format!(
+            "Waits for {}, at most {}.",
+            format::counted(u64::from(policy.approvals), "approval", "approvals"),
+            time(policy.expire_after)
+        ));
+    }
+    words.push(format!(
+        "Starts all instances within {} and checks them, {} passes in a row, within {}.",
+        time(policy.prepare_within),
+        policy.passes,
+        time(policy.verify_within)
+    ));
+    words.push(if policy.promote_by_hand {
+        format!("A person promotes it, within {}.", time(policy.expire_after))
+    } else {
+        "Switches by itself once it is verified.".to_owned()
+    });
+    words.push(format!(
+        "Is observed for {}: goes back by itself when errors are {} points above the old slot's (from \
+         {} failures; {} % where there was none), or p95 is {} times and {} ms above it, twice in a \
+         row.",
+        time(policy.observe_for),
+        policy.error_points,
+        policy.error_floor,
+        policy.error_absolute,
+        policy.slower_times,
+        policy.slower_ms
+    ));
+    words.push(format!(
+        "The old slot has {} to finish and stays warm for {}: that long, going back is one switch.",
+        time(policy.drain_for),
+        time(policy.warm_for)
+    ));
+    if policy.root_allowed {
+        words.push("Images that run as root are let in.".to_owned());
+    }
+    view! {
+        <ol class="words" aria-label="Policy">
+            {words.into_iter().map(|word| view! { <li>{word}</li> }).collect_view()}
+        </ol>
+    }
+}
+
+fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        120..7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
+macro_rules! check_time {
+    ($name:literal) => {
+        (|typed: &str| said(policy_form::time($name, typed))) as Check
+    };
+}
+
+macro_rules! check_within {
+    ($least:expr, $most:expr) => {
+        (|typed: &str| said(within("", typed, $least, $most))) as Check
+    };
+}
+
+/// All of a policy, folded away until somebody wants to edit it.
+#[component]
+pub(super) fn EditForm(
+    id: EnvironmentId,
+    policy: Policy,
+    action: ServerAction<EditPolicy>,
+) -> impl IntoView {
+    let form = PolicyForm::of(&policy);
+    let hidden = vec![("environment", id.to_string())];
+    let open = came_back::<EditPolicy>(&hidden);
+    view! {
+        <details class="more" open=open>
+            <summary>"Edit the policy"</summary>
+            <Form action hidden class="wide">
+                <Before form=form.clone() />
+                <After form />
+                <div class="buttons">
+                    <Send label="Save the policy" sending="Saving …" class="primary" />
+                </div>
+            </Form>
+        </details>
+    }
+}
+
+/// Up to the switch.
+#[component]
+fn Before(form: PolicyForm) -> impl IntoView {
+    view! {
+        <fieldset class="form wide">
+            <legend>"Before the switch"</legend>
+            <div class="row">
+                <Line name="approvals" label="Approvals" value=form.approvals hint="people" check=check_within!(0_u8, 10) />
+                <Line name="expire_after_hours" label="A person is waited for" value=form.expire_after_hours hint="hours" check=check_time!("expire_after_hours") />
+                <Line name="prepare_within" label="Start within" value=form.prepare_within hint="seconds" check=check_time!("prepare_within") />
+                <Line name="passes" label="Passes in a row" value=form.passes hint="of every instance" check=check_within!(1_u8, 60) />
+                <Line name="verify_within" label="Verify within" value=form.verify_within hint="seconds" check=check_time!("verify_within") />
+                <Line name="switch_within" label="Switch within" value=form.switch_within hint="seconds, or it is said that it failed" check=check_time!("switch_within") />
+            </div>
+            <Checkbox
+                name="promote_by_hand"
+                label="A person promotes"
+                checked=form.promote_by_hand.is_some()
+                hint="A verified rollout waits until somebody lets it switch."
+            />
+            <Checkbox
+                name="root_allowed"
+                label="Images that run as root are let in"
+                checked=form.root_allowed.is_some()
+                hint="Else preflight refuses them."
+            />
+        </fieldset>
+    }
+}
+
+/// From the switch on.
+#[component]
+fn After(form: PolicyForm) -> impl IntoView {
+    view! {
+        <fieldset class="form wide">
+            <legend>"After the switch"</legend>
+            <div class="row">
+                <Line name="observe_for" label="Observe for" value=form.observe_for hint="seconds of windows read" check=check_time!("observe_for") />
+                <Line name="window_requests" label="Requests in a window" value=form.window_requests hint="before it is judged" check=check_within!(1_u32, 100_000) />
+                <Line name="drain_for" label="Drain for" value=form.drain_for hint="seconds at most" check=check_time!("drain_for") />
+                <Line name="warm_for_minutes" label="Keep warm for" value=form.warm_for_minutes hint="minutes" check=check_time!("warm_for_minutes") />
+            </div>
+            <div class="row">
+                <Line name="error_points" label="Errors above the old slot" value=form.error_points hint="percentage points" check=|typed| said(policy_form::share("", typed)) />
+                <Line name="error_floor" label="From failures" value=form.error_floor hint="in a window" check=check_within!(1_u32, 100_000) />
+                <Line name="error_absolute" label="Errors on a first deploy" value=form.error_absolute hint="percent" check=|typed| said(policy_form::share("", typed)) />
+                <Line name="slower_times" label="p95 slower by" value=form.slower_times hint="times the old slot's, and" check=|typed| said(policy_form::times("", typed)) />
+                <Line name="slower_ms" label="p95 above by" value=form.slower_ms hint="milliseconds, both at once" check=check_within!(1_u32, 600_000) />
+            </div>
+        </fieldset>
+    }
+}
+
+/// A number of the policy.
+#[component]
+fn Line(
+    name: &'static str,
+    label: &'static str,
+    value: String,
+    hint: &'static str,
+    check: Check,
+) -> impl IntoView {
+    view! { <Field name label value hint check inputmode="decimal" required=true /> }
+}

@@ -1,0 +1,192 @@
+//! What is in a release, what it would change where, and the buttons that deploy it.
+
+use crate::{
+    api::releases,
+    components::{
+        diff::Diff,
+        loaded::Loaded,
+        moves::{self, Deploy},
+        slot::SlotMark,
+        when::Ago,
+    },
+    format,
+    pages::new_release::Facts,
+};
+use domain::{
+    error::Problem,
+    id::ReleaseId,
+    service::ServiceSpec,
+    view::{ReleaseAgainst, ReleaseName, ReleasePage as View},
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+
+/// The page.
+#[component]
+pub fn ReleasePage() -> impl IntoView {
+    moves::provide();
+    let params = use_params_map();
+    let page = Resource::new_blocking(
+        move || params.read().get("id").unwrap_or_default(),
+        |id| async move {
+            match id.parse::<ReleaseId>() {
+                Ok(id) => releases::release(id).await,
+                Err(_) => Err(Problem::not_found("release").into()),
+            }
+        },
+    );
+    view! { <Loaded page draw=|view: View| view! { <Draw view /> }.into_any() /> }
+}
+
+#[component]
+fn Draw(view: View) -> impl IntoView {
+    let View { project, service, row, spec, facts, against, .. } = view;
+    let home = format!("/projects/{project}/services/{service}");
+    let release = row.release.clone();
+    let live = match row.live_in.as_slice() {
+        [] => "live nowhere".to_owned(),
+        places => format!("live in {}", places.join(", ")),
+    };
+    view! {
+        <Title text=format!("{service} {}", release.name) />
+        <p class="crumb">
+            <a href=home>{format!("{project} / {service}")}</a>
+        </p>
+        <h1>{format!("{service} ")} <span class="mono">{release.name.clone()}</span></h1>
+        <p class="lead">
+            "made by " <strong>{row.by}</strong> ", " <Ago at=row.made_at /> " ago · " {live}
+        </p>
+        <h2>"Where it can go"</h2>
+        <ul class="against">
+            {against
+                .into_iter()
+                .map(|against| {
+                    let service = service.to_string();
+                    let release = release.clone();
+                    view! { <Against against service release /> }
+                })
+                .collect_view()}
+        </ul>
+        <div class="sections">
+            <section aria-labelledby="image">
+                <h2 id="image">"Image"</h2>
+                <p class="mono wrap">{row.reference}</p>
+                {match facts {
+                    Some(facts) => {
+                        view! { <Facts facts port=spec.exposure.port() user=spec.user /> }.into_any()
+                    }
+                    None => view! { <p class="mono wrap soft">{row.image}</p> }.into_any(),
+                }}
+            </section>
+            <section aria-labelledby="spec">
+                <h2 id="spec">"Settings it carries"</h2>
+                <Spec spec />
+            </section>
+        </div>
+    }
+}
+
+/// One environment: what runs there, what would change, and the button.
+#[component]
+fn Against(against: ReleaseAgainst, service: String, release: ReleaseName) -> impl IntoView {
+    let ReleaseAgainst { cell, changes } = against;
+    let is_live = cell.live.as_ref().is_some_and(|live| live.release.id == release.id);
+    let now = match &cell.live {
+        Some(live) => view! {
+            <span class="mono">{live.release.name.clone()}</span>
+            " "
+            <SlotMark slot=live.slot />
+        }
+        .into_any(),
+        None => view! { <span class="soft">"nothing is deployed"</span> }.into_any(),
+    };
+    let about = match (&cell.live, is_live, changes.is_empty()) {
+        (_, true, _) => Some("This release is live here."),
+        (None, ..) => Some("It would be the first here."),
+        (Some(_), false, true) => Some("The same image and settings as what is live."),
+        _ => None,
+    };
+    let act = if is_live {
+        None
+    } else if cell.may.start {
+        let cell = cell.clone();
+        Some(view! { <Deploy service cell release class="" /> }.into_any())
+    } else {
+        let needs = if cell.protected { "releaser" } else { "deployer" };
+        Some(
+            view! { <p class="faint">{format!("Deploying here needs the role {needs}.")}</p> }
+                .into_any(),
+        )
+    };
+    view! {
+        <li class:protected=cell.protected>
+            <h3>{cell.environment_name.to_string()}</h3>
+            <div>
+                <p>{now}</p>
+                {about.map(|about| view! { <p class="soft">{about}</p> })}
+                {(!is_live && !changes.is_empty()).then(|| view! { <Diff changes /> })}
+                {cell
+                    .active
+                    .map(|active| {
+                        view! {
+                            <p>
+                                <a href=format!("/rollouts/{}", active.id)>
+                                    {format!(
+                                        "{} is {}",
+                                        active.release.name,
+                                        active.state.phase,
+                                    )}
+                                </a>
+                            </p>
+                        }
+                    })}
+            </div>
+            <div class="act">{act}</div>
+        </li>
+    }
+}
+
+/// A spec in words.
+#[component]
+fn Spec(spec: ServiceSpec) -> impl IntoView {
+    let check = &spec.readiness;
+    let every = format!(
+        "every {}, within {}, {} to start",
+        seconds(check.interval),
+        seconds(check.timeout),
+        seconds(check.start_period)
+    );
+    let or = |value: Option<String>, other: &str| value.unwrap_or_else(|| other.to_owned());
+    let facts = [
+        ("Port", or(spec.exposure.port().map(|port| port.to_string()), "nothing comes in")),
+        ("Check", check.path.to_string()),
+        ("", every),
+        (
+            "Version field",
+            or(spec.version_field.as_ref().map(|field| field.as_str().to_owned()), "not asked"),
+        ),
+        ("Command", or((!spec.command.is_empty()).then(|| spec.command.join(" ")), "the image's own")),
+        ("User", or(spec.user.map(|user| user.to_string()), "the image's own")),
+        ("Root file system", (if spec.writable_root { "writable" } else { "read-only" }).to_owned()),
+    ];
+    view! {
+        <dl class="facts-list">
+            {facts
+                .into_iter()
+                .map(|(name, value)| {
+                    view! {
+                        <div>
+                            <dt>{name}</dt>
+                            <dd class="wrap">{value}</dd>
+                        </div>
+                    }
+                })
+                .collect_view()}
+        </dl>
+    }
+}
+
+fn seconds(time: std::time::Duration) -> String {
+    format::seconds(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
