@@ -166,8 +166,3 @@ create table configurations (
 create trigger configurations_are_immutable
     before update or delete on configurations
     for each row execute function refuse_change();
-
--- Grants were there before what they are given in.
-alter table grants
-    add foreign key (project_id) references projects,
-    add foreign key (environment_id) references environments;

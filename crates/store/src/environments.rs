@@ -3,7 +3,7 @@
 use crate::{Conn, Result, words::word};
 use domain::{
     environment::Environment,
-    id::{EnvironmentId, TargetId},
+    id::{EnvironmentId, ProjectId, TargetId},
     policy::Policy,
 };
 use sqlx::types::Json;
@@ -19,10 +19,6 @@ pub struct Known {
     pub target_answers: Option<bool>,
     /// What it is, or why it did not answer.
     pub target_says: String,
-    /// Services that have a place here.
-    pub placements: u32,
-    /// Those that are live here.
-    pub live: u32,
 }
 
 /// All environments in their order.
@@ -32,12 +28,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
         select
             e.id as "id: EnvironmentId", e.name, e.position, e.protected,
             e.policy as "policy: Json<Policy>",
-            t.id as "target: TargetId", t.name as target_name, t.answers, t.says,
-            (select count(*) from placements p
-             where p.environment_id = e.id and p.archived_at is null) as "placements!",
-            (select count(*) from placements p
-             where p.environment_id = e.id and p.archived_at is null
-               and p.live_slot is not null) as "live!"
+            t.id as "target: TargetId", t.name as target_name, t.answers, t.says
         from environments e
         join targets t on t.id = e.target_id
         where e.archived_at is null
@@ -61,11 +52,34 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
                 target_name: row.target_name,
                 target_answers: row.answers,
                 target_says: row.says,
-                placements: u32::try_from(row.placements).unwrap_or(u32::MAX),
-                live: u32::try_from(row.live).unwrap_or(u32::MAX),
             })
         })
         .collect()
+}
+
+/// How many services of a project have a place in an environment, and how many of them are live.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    pub environment: EnvironmentId,
+    pub project: ProjectId,
+    pub placements: i64,
+    pub live: i64,
+}
+
+/// Counts by environment and project, because not everybody sees every project.
+pub async fn counts(conn: &mut Conn) -> Result<Vec<Count>> {
+    Ok(sqlx::query_as!(
+        Count,
+        r#"
+        select p.environment_id as "environment: EnvironmentId", s.project_id as "project: ProjectId",
+            count(*) as "placements!", count(p.live_slot) as "live!"
+        from placements p join services s on s.id = p.service_id
+        where p.archived_at is null
+        group by 1, 2
+        "#,
+    )
+    .fetch_all(conn)
+    .await?)
 }
 
 /// One environment, locked until the transaction ends.

@@ -4,6 +4,7 @@
 //! [`history::append_and_commit`], which takes the transaction with it. Nothing here decides who may
 //! do what: that is `control`'s.
 
+pub mod board;
 pub mod configurations;
 pub mod environments;
 pub mod failures;

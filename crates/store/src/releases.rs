@@ -21,43 +21,63 @@ pub struct PlanParts {
     pub retired: bool,
 }
 
+impl PlanParts {
+    /// The pair whose parts these are.
+    #[must_use]
+    pub const fn pair(&self) -> Pair {
+        Pair { release: self.release.id, configuration: self.configuration.id }
+    }
+}
+
 /// The parts of a pair. `None` when there is no such pair.
 pub async fn plan_parts(conn: &mut Conn, pair: Pair) -> Result<Option<PlanParts>> {
-    let row = sqlx::query!(
+    Ok(plan_parts_of(conn, &[pair]).await?.pop())
+}
+
+/// The parts of some pairs, in their order, without those that are not there.
+pub async fn plan_parts_of(conn: &mut Conn, pairs: &[Pair]) -> Result<Vec<PlanParts>> {
+    let releases: Vec<_> = pairs.iter().map(|pair| pair.release.0).collect();
+    let configurations: Vec<_> = pairs.iter().map(|pair| pair.configuration.0).collect();
+    let rows = sqlx::query!(
         r#"
         select
-            r.service_id as "service: ServiceId", r.name, r.image_id, r.reference,
-            r.spec as "spec: Json<ServiceSpec>", r.made_at, r.retired_at is not null as "retired!",
-            c.number, c.variables as "variables: Json<Variables>", c.limits as "limits: Json<Limits>"
-        from releases r, configurations c
-        where r.id = $1 and c.id = $2
+            r.id as "id: ReleaseId", r.service_id as "service: ServiceId", r.name, r.image_id,
+            r.reference, r.spec as "spec: Json<ServiceSpec>", r.made_at,
+            r.retired_at is not null as "retired!",
+            c.id as "configuration: ConfigurationId", c.number,
+            c.variables as "variables: Json<Variables>", c.limits as "limits: Json<Limits>"
+        from unnest($1::uuid[], $2::uuid[]) with ordinality as w (release_id, configuration_id, place)
+        join releases r on r.id = w.release_id
+        join configurations c on c.id = w.configuration_id
+        order by w.place
         "#,
-        pair.release.0,
-        pair.configuration.0,
+        &releases,
+        &configurations,
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    row.map(|row| {
-        Ok(PlanParts {
-            release: Release {
-                id: pair.release,
-                service: row.service,
-                name: word(&row.name)?,
-                image: word(&row.image_id)?,
-                reference: word(&row.reference)?,
-                spec: row.spec.0,
-                made_at: row.made_at,
-            },
-            configuration: Configuration {
-                id: pair.configuration,
-                number: row.number,
-                variables: row.variables.0,
-                limits: row.limits.0,
-            },
-            retired: row.retired,
+    rows.into_iter()
+        .map(|row| {
+            Ok(PlanParts {
+                release: Release {
+                    id: row.id,
+                    service: row.service,
+                    name: word(&row.name)?,
+                    image: word(&row.image_id)?,
+                    reference: word(&row.reference)?,
+                    spec: row.spec.0,
+                    made_at: row.made_at,
+                },
+                configuration: Configuration {
+                    id: row.configuration,
+                    number: row.number,
+                    variables: row.variables.0,
+                    limits: row.limits.0,
+                },
+                retired: row.retired,
+            })
         })
-    })
-    .transpose()
+        .collect()
 }
 
 /// A release with what its page says of it.
@@ -185,35 +205,4 @@ pub async fn newest(conn: &mut Conn, service: ServiceId, at_most: i64) -> Result
             })
         })
         .collect()
-}
-
-/// Whether a pair was ever live in a placement, so that one can go back to it.
-pub async fn was_live(
-    conn: &mut Conn,
-    placement: domain::id::PlacementId,
-    pair: Pair,
-) -> Result<bool> {
-    Ok(sqlx::query_scalar!(
-        r#"
-        select exists (
-            select from rollouts
-            where placement_id = $1 and release_id = $2 and configuration_id = $3
-              and phase = 'succeeded') as "was!"
-        "#,
-        placement.0,
-        pair.release.0,
-        pair.configuration.0,
-    )
-    .fetch_one(conn)
-    .await?)
-}
-
-/// The configuration of an id, for its placement.
-pub async fn configuration_number(
-    conn: &mut Conn,
-    configuration: ConfigurationId,
-) -> Result<Option<i32>> {
-    Ok(sqlx::query_scalar!("select number from configurations where id = $1", configuration.0)
-        .fetch_optional(conn)
-        .await?)
 }

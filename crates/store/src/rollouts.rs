@@ -4,6 +4,8 @@
 //! ([`advance`], [`save_progress`]) compares the phase it saw *and* its claim, and changes nothing
 //! when either is no longer so.
 
+pub mod pages;
+
 use crate::{
     Conn, Error, Result,
     placements::{Held, Placement, claims},
