@@ -1,1 +1,375 @@
 //! Docker and Podman: instances in containers, traffic by the router.
+//!
+//! ```text
+//! docker.rs          the driver: the trait, each call with its deadline
+//!   slots.rs         filling and emptying a slot
+//!   preflight.rs     the questions before a rollout
+//!   seen.rs          containers as the engine has them -> instances in words
+//!   container.rs     a plan -> a container (pure)
+//!   network.rs       one network for each project in each environment; addresses
+//!   labels.rs        what is ours
+//!   routes.rs        instances -> routes, traffic -> seconds (pure)
+//!   router.rs        the router's socket
+//!   probe.rs usage.rs watch.rs image.rs facts.rs error.rs
+//! ```
+//!
+//! An engine has no compare-and-set. So every change first shows its claim to the router, which
+//! refuses an older one; instances carry their maker in name and labels; stops name container ids
+//! and come only after the router confirmed that the slot has no traffic and no addresses. The
+//! window that stays: a holder that was paused between those two calls and the stop can still stop
+//! containers of a slot that is idle by the router's word, of the ids it saw.
+
+mod container;
+mod error;
+mod facts;
+mod image;
+mod labels;
+mod network;
+mod preflight;
+mod probe;
+mod router;
+mod routes;
+mod seen;
+mod slots;
+mod usage;
+mod watch;
+
+use crate::{DEADLINE, Error, Makers, Result, Target};
+use anyhow::anyhow;
+use async_trait::async_trait;
+use bollard::Docker;
+use domain::{
+    id::{PlacementId, RolloutId},
+    name::{ContentId, ImageReference, Name},
+    release::ImageFacts,
+    route::{Close, Fence, Put, Remove, Route, Routed, Switch},
+    slot::Slot,
+    target::{
+        Answer, Claim, Finding, Observed, Place, Plan, Probe, RouteSeen, TargetFacts, Traffic,
+        Usage,
+    },
+};
+use futures::stream::BoxStream;
+use network::Pool;
+use router::{Failure, Router};
+use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+/// How a machine with a container engine and a router is reached, and what may be used of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Socket of the container engine.
+    pub engine_socket: PathBuf,
+    /// Control socket of the router on the same machine.
+    pub router_socket: PathBuf,
+    /// Whose containers, networks and tags these are. Two installations on one engine never touch
+    /// each other's.
+    pub installation: Uuid,
+    /// First word of the names of containers and networks.
+    pub prefix: Name,
+    /// Where networks get their /24 from: an IPv4 network with its length, from 8 to 24.
+    pub pool: (Ipv4Addr, u8),
+    /// How long an instance may take to end after it was told to.
+    pub grace: Duration,
+}
+
+impl Options {
+    /// The usual pool, 10.211.0.0/16.
+    pub const POOL: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 211, 0, 0), 16);
+    /// The usual grace.
+    pub const GRACE: Duration = Duration::from_secs(10);
+}
+
+/// A machine with a container engine and a router. Connects when it is first asked for something,
+/// and again whenever that is needed.
+#[derive(Debug)]
+pub struct DockerTarget {
+    options: Options,
+    pool: Pool,
+    engine: OnceCell<Docker>,
+    router: Router,
+    /// Addresses that were given to instances which the engine may not show yet.
+    promised: Mutex<HashMap<Ipv4Addr, Instant>>,
+    /// Containers that were told to end, and when.
+    told: Mutex<HashMap<String, Instant>>,
+    /// Networks are made one at a time, so that two do not want the same /24.
+    networks: tokio::sync::Mutex<()>,
+    meter: usage::Meter,
+}
+
+impl DockerTarget {
+    /// Connects to nothing yet. Fails when the pool is none.
+    pub fn new(options: Options) -> anyhow::Result<Self> {
+        let pool = Pool::new(options.pool.0, options.pool.1)?;
+        let router = Router::at(&options.router_socket);
+        Ok(Self {
+            options,
+            pool,
+            engine: OnceCell::new(),
+            router,
+            promised: Mutex::default(),
+            told: Mutex::default(),
+            networks: tokio::sync::Mutex::default(),
+            meter: usage::Meter::default(),
+        })
+    }
+
+    /// The engine, asked once which version of its API it speaks.
+    async fn engine(&self) -> Result<&Docker> {
+        self.engine
+            .get_or_try_init(|| async {
+                let socket = &self.options.engine_socket;
+                let path = socket.to_str().ok_or_else(|| {
+                    error::unreachable(anyhow!("{} is no text", socket.display()))
+                })?;
+                // Each call has its own deadline; this one is for what hangs in spite of it.
+                let seconds = crate::PULL_DEADLINE.as_secs();
+                let engine = Docker::connect_with_unix(path, seconds, bollard::API_DEFAULT_VERSION)
+                    .map_err(error::unreachable)?;
+                engine.negotiate_version().await.map_err(error::unreachable)
+            })
+            .await
+    }
+
+    /// Shows the claim to the router, which refuses an older one, and says what it routes.
+    async fn fenced(&self, claim: &Claim, place: &Place) -> Result<Routed> {
+        debug_assert_eq!(claim.placement, place.placement, "a claim is for its own placement");
+        Ok(self.router.fence(place.placement, &Fence { epoch: claim.epoch }).await?)
+    }
+
+    /// Writes a route in place of the revision in `routed`, unless it is there already.
+    async fn put(&self, claim: &Claim, routed: Routed, route: Route) -> Result<Routed> {
+        if routed.route.as_ref().is_some_and(|there| routes::same(there, &route)) {
+            return Ok(routed);
+        }
+        let put = Put { epoch: claim.epoch, replaces: routed.revision, route };
+        Ok(self.router.put(claim.placement, &put).await?)
+    }
+
+    /// The sentence about a switch by hand, where the last write was one.
+    async fn foreign(&self, routed: &Routed) -> Option<String> {
+        let number = routed.break_glass?;
+        let entry = match self.router.journal(number.saturating_sub(1)).await {
+            Ok(journal) => journal.entries.into_iter().find(|entry| entry.number == number),
+            Err(_) => None,
+        };
+        Some(entry.map_or_else(
+            || "somebody by pilothouse-router switch".to_owned(),
+            |entry| format!("uid {} by pilothouse-router switch: {}", entry.uid, entry.reason),
+        ))
+    }
+}
+
+/// Ends `work` when the deadline of a call is over.
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(DEADLINE, work)
+        .await
+        .unwrap_or_else(|_| Err(error::unreachable(anyhow!("no answer in {DEADLINE:?}"))))
+}
+
+/// A panic while such a lock was held leaves a map that is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a write made of a route.
+fn written(routed: &Routed) -> Result<RouteSeen> {
+    routes::seen(routed, None)
+        .ok_or_else(|| error::unreachable(anyhow!("the router confirmed a route it does not have")))
+}
+
+#[async_trait]
+impl Target for DockerTarget {
+    async fn check(&self) -> Result<TargetFacts> {
+        in_time(self.facts()).await
+    }
+
+    async fn preflight(&self, plan: &Plan, live: Option<Slot>) -> Result<Vec<Finding>> {
+        in_time(self.questions(plan, live)).await
+    }
+
+    async fn fence(&self, claim: &Claim, place: &Place) -> Result<()> {
+        in_time(async { self.fenced(claim, place).await.map(drop) }).await
+    }
+
+    async fn highest_epoch(&self, place: &Place) -> Result<Option<i64>> {
+        in_time(async {
+            let (routed, containers) =
+                tokio::try_join!(self.routed(place), self.containers_of(place, None))?;
+            // The router's file may be lost; what was made since then remembers too.
+            let made = containers.iter().map(|container| container.identity.epoch).max();
+            let routed = (routed.epoch > 0).then_some(routed.epoch);
+            Ok(routed.max(made))
+        })
+        .await
+    }
+
+    async fn observe(&self, place: &Place) -> Result<Observed> {
+        in_time(async {
+            let (routed, slots) = tokio::try_join!(self.routed(place), self.instances(place))?;
+            let foreign = self.foreign(&routed).await;
+            Ok(Observed { route: routes::seen(&routed, foreign), slots })
+        })
+        .await
+    }
+
+    async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()> {
+        in_time(self.fill(claim, slot, plan)).await
+    }
+
+    async fn probe(
+        &self,
+        place: &Place,
+        slot: Slot,
+        maker: RolloutId,
+        probe: &Probe,
+    ) -> Result<Vec<Answer>> {
+        let instances = in_time(self.instances_of(place, slot, maker)).await?;
+        Ok(probe::ask_all(place, instances, probe).await)
+    }
+
+    async fn route(
+        &self,
+        claim: &Claim,
+        place: &Place,
+        expected_revision: i64,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen> {
+        let switch = Switch {
+            epoch: claim.epoch,
+            replaces: expected_revision,
+            rollout: claim.rollout,
+            live,
+        };
+        match self.router.switch(place.placement, &switch).await {
+            Ok(routed) => written(&routed),
+            // The answer to this very write was lost, and it is repeated: what is there is ours.
+            Err(Failure::Refused(refusal))
+                if refusal.current.as_deref().is_some_and(|there| {
+                    there.epoch == claim.epoch
+                        && there.break_glass.is_none()
+                        && there.revision == expected_revision + 1
+                        && there.route.as_ref().is_some_and(|route| {
+                            route.live == live && route.rollout == claim.rollout
+                        })
+                }) =>
+            {
+                written(&refusal.current.map_or_else(|| Routed::unknown(place.placement), |r| *r))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn refresh(&self, claim: &Claim, place: &Place, makers: &Makers) -> Result<RouteSeen> {
+        in_time(async {
+            let routed = self.fenced(claim, place).await?;
+            let Some(route) = &routed.route else {
+                return Err(error::router_refused(
+                    "it has no route of this placement to refresh. It must be given back first.",
+                ));
+            };
+            let (live, before) = (route.live, route.upstreams.clone());
+            let containers = self.identities(place).await?;
+            let upstreams =
+                routes::upstreams_of_both(&containers, makers, |slot| before.of(slot).clone());
+            if let Some(live) = live
+                && upstreams.of(live).is_empty()
+            {
+                return Err(error::router_refused(format!(
+                    "{live} gets the traffic and would be left without an instance."
+                )));
+            }
+            let route = routes::route(place, claim.rollout, upstreams, live);
+            written(&self.put(claim, routed, route).await?)
+        })
+        .await
+    }
+
+    async fn restore(
+        &self,
+        claim: &Claim,
+        place: &Place,
+        expected_revision: i64,
+        makers: &Makers,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen> {
+        in_time(async {
+            let routed = self.fenced(claim, place).await?;
+            if routed.revision != expected_revision {
+                return Err(Error::Stale {
+                    target: error::ROUTER.to_owned(),
+                    reason: format!(
+                        "its route has revision {}, not {expected_revision}.",
+                        routed.revision
+                    ),
+                });
+            }
+            let containers = self.identities(place).await?;
+            let upstreams = routes::upstreams_of_both(&containers, makers, |_| Vec::new());
+            if let Some(live) = live
+                && upstreams.of(live).is_empty()
+            {
+                return Err(error::router_refused(format!(
+                    "no instance in {live} carries the labels of what was live there. Deploy \
+                     again, or start the old containers."
+                )));
+            }
+            let route = routes::route(place, claim.rollout, upstreams, live);
+            written(&self.put(claim, routed, route).await?)
+        })
+        .await
+    }
+
+    async fn traffic(&self, place: &Place, since: i64) -> Result<Traffic> {
+        let (hello, counted) = self.router.traffic(place.placement, since).await?;
+        Ok(routes::traffic(&hello, counted.as_ref(), since))
+    }
+
+    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<u64> {
+        let close = Close { epoch: claim.epoch, slot };
+        Ok(self.router.close(place.placement, &close).await?.told)
+    }
+
+    async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {
+        in_time(self.empty(claim, place, slot)).await
+    }
+
+    async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()> {
+        in_time(async {
+            let routed = self.fenced(claim, place).await?;
+            if routed.route.is_some() {
+                let remove = Remove { epoch: claim.epoch, replaces: routed.revision };
+                self.router.remove(place.placement, &remove).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn usage(&self, places: &[Place]) -> Result<Vec<(PlacementId, Vec<Usage>)>> {
+        in_time(self.sample(places)).await
+    }
+
+    fn watch(&self) -> BoxStream<'static, ()> {
+        self.hints()
+    }
+
+    async fn image(&self, reference: &ImageReference, pull: bool) -> Result<ImageFacts> {
+        self.look_up(reference, pull).await
+    }
+
+    async fn keep_image(&self, image: &ContentId) -> Result<()> {
+        in_time(self.keep(image)).await
+    }
+
+    async fn release_image(&self, image: &ContentId) -> Result<()> {
+        in_time(self.let_go(image)).await
+    }
+}

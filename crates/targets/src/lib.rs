@@ -11,6 +11,7 @@
 pub mod contract;
 pub mod docker;
 pub mod fake;
+pub mod names;
 
 use async_trait::async_trait;
 use domain::{

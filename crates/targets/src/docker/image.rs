@@ -1,0 +1,199 @@
+//! Images: what they are, by content, and a tag of ours that spares them from pruning.
+
+use super::{DockerTarget, error, in_time};
+use crate::{Error, PULL_DEADLINE, Result};
+use anyhow::anyhow;
+use bollard::{
+    models::ImageInspect,
+    query_parameters::{
+        CreateImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+    },
+};
+use domain::{
+    name::{ContentId, ImageReference},
+    release::ImageFacts,
+};
+use futures::TryStreamExt;
+
+/// The repository of the tags that spare images.
+const KEEP: &str = "pilothouse/keep";
+
+impl DockerTarget {
+    /// `Target::image`.
+    pub(super) async fn look_up(
+        &self,
+        reference: &ImageReference,
+        pull: bool,
+    ) -> Result<ImageFacts> {
+        let registry = registry(reference);
+        if let (true, Some(registry)) = (pull, registry) {
+            tokio::time::timeout(PULL_DEADLINE, self.pull(reference, registry))
+                .await
+                .unwrap_or_else(|_| Err(error::unreachable(anyhow!("the pull took too long"))))?;
+        }
+        let found = in_time(self.inspected_image(reference.as_str())).await?;
+        let found = found.ok_or_else(|| {
+            error::refused(match registry {
+                Some(_) => {
+                    format!("{reference} is not on this machine. Pull it, or load it there.")
+                }
+                None => format!(
+                    "{reference} is not on this machine. Build or load it there, or write it with \
+                     its registry, as in registry.example.org/{reference}."
+                ),
+            })
+        })?;
+        facts(reference, found)
+    }
+
+    /// What the engine says of an image, by reference or content id. `None`: it is not there.
+    pub(super) async fn inspected_image(&self, name: &str) -> Result<Option<ImageInspect>> {
+        match self.engine().await?.inspect_image(name).await {
+            Ok(found) => Ok(Some(found)),
+            Err(gone) if error::is_gone(&gone) => Ok(None),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn pull(&self, reference: &ImageReference, registry: &str) -> Result<()> {
+        let mut options = CreateImageOptionsBuilder::default().from_image(reference.as_str());
+        if reference.tag().is_none() && !reference.as_str().contains('@') {
+            // Without a tag the engine would fetch all of them.
+            options = options.tag("latest");
+        }
+        let engine = self.engine().await?;
+        let pulled = engine.create_image(Some(options.build()), None, None);
+        pulled.try_for_each(|_| async { Ok(()) }).await.map_err(|error| {
+            let said = match &error {
+                bollard::errors::Error::DockerResponseServerError { message, .. } => {
+                    message.clone()
+                }
+                bollard::errors::Error::DockerStreamError { error } => error.clone(),
+                _ => return error::unreachable(error),
+            };
+            if is_networks_fault(&said) {
+                let target = format!("The registry {registry}");
+                return Error::Unreachable { target, source: anyhow!(error::sentence(&said)) };
+            }
+            error::refused(format!(
+                "{reference} could not be pulled: {}. Check its name, and that this machine may \
+                 read it.",
+                error::sentence(&said).trim_end_matches('.')
+            ))
+        })
+    }
+
+    /// `Target::keep_image`.
+    pub(super) async fn keep(&self, image: &ContentId) -> Result<()> {
+        let options = TagImageOptionsBuilder::default().repo(KEEP).tag(&self.tag(image)).build();
+        match self.engine().await?.tag_image(image.as_str(), Some(options)).await {
+            Err(gone) if error::is_gone(&gone) => Err(error::refused(format!(
+                "the image {} is gone. Load or pull it again.",
+                image.short()
+            ))),
+            other => Ok(other?),
+        }
+    }
+
+    /// `Target::release_image`.
+    pub(super) async fn let_go(&self, image: &ContentId) -> Result<()> {
+        let tag = format!("{KEEP}:{}", self.tag(image));
+        // The short id of another image could be the same: look before untagging.
+        let tagged = self.inspected_image(&tag).await?.and_then(|found| found.id);
+        if tagged.as_deref() != Some(image.as_str()) {
+            return Ok(());
+        }
+        let options = RemoveImageOptionsBuilder::default().build();
+        match self.engine().await?.remove_image(&tag, Some(options), None).await {
+            Err(error) if error::is_gone(&error) => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    /// Of this installation: another one that keeps the same image has a tag of its own.
+    fn tag(&self, image: &ContentId) -> String {
+        let installation = self.options.installation.simple().to_string();
+        format!("{}-{}", &installation[installation.len() - 8..], image.short())
+    }
+}
+
+/// The registry, where the reference names one.
+fn registry(reference: &ImageReference) -> Option<&str> {
+    let (first, _) = reference.as_str().split_once('/')?;
+    (first.contains(['.', ':']) || first == "localhost").then_some(first)
+}
+
+/// Whether a pull failed on the way, and may succeed later.
+fn is_networks_fault(said: &str) -> bool {
+    let said = said.to_lowercase();
+    let signs = [
+        "dial tcp",
+        "no such host",
+        "timeout",
+        "timed out",
+        "deadline exceeded",
+        "connection re",
+        "eof",
+        "tls:",
+        "x509",
+        "toomanyrequests",
+        "status code 5",
+        "server error",
+    ];
+    signs.iter().any(|sign| said.contains(sign))
+}
+
+fn facts(reference: &ImageReference, found: ImageInspect) -> Result<ImageFacts> {
+    let id = found.id.unwrap_or_default();
+    let config = found.config.unwrap_or_default();
+    let entrypoint = config.entrypoint.unwrap_or_default();
+    let mut ports: Vec<u16> = config
+        .exposed_ports
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|port| port.strip_suffix("/tcp").unwrap_or(port).parse().ok())
+        .collect();
+    ports.sort_unstable();
+    Ok(ImageFacts {
+        id: id.parse().map_err(|_| {
+            error::refused(format!("{reference} has the id “{id}”, which is no content id."))
+        })?,
+        reference: reference.clone(),
+        size_bytes: found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        platform: format!(
+            "{}/{}",
+            found.os.unwrap_or_default(),
+            found.architecture.unwrap_or_default()
+        ),
+        user: config.user.unwrap_or_default(),
+        ports,
+        command: entrypoint.into_iter().chain(config.cmd.unwrap_or_default()).collect(),
+        created_at: found.created,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reference_with_a_registry_is_pulled() {
+        let of = |typed: &str| {
+            let reference: ImageReference = typed.parse().expect("good");
+            registry(&reference).map(str::to_owned)
+        };
+
+        assert_eq!(of("hello:1.0.0"), None);
+        assert_eq!(of("team/hello:1.0.0"), None);
+        assert_eq!(of("localhost/hello").as_deref(), Some("localhost"));
+        assert_eq!(of("localhost:5000/hello").as_deref(), Some("localhost:5000"));
+        assert_eq!(of("ghcr.io/team/hello").as_deref(), Some("ghcr.io"));
+    }
+
+    #[test]
+    fn a_registry_that_is_away_is_not_a_bad_name() {
+        assert!(is_networks_fault("Get https://r/v2/: dial tcp: lookup r: no such host"));
+        assert!(!is_networks_fault("manifest for r/a:1 not found: manifest unknown"));
+        assert!(!is_networks_fault("pull access denied for r/a, repository does not exist"));
+    }
+}

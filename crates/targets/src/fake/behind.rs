@@ -1,0 +1,216 @@
+//! What a test does behind the driver's back, and what it asks about it.
+
+use super::{
+    Fake,
+    machine::{Life, now},
+};
+use crate::Result;
+use domain::{
+    id::{PlacementId, ReleaseId},
+    name::ContentId,
+    release::ImageFacts,
+    slot::Slot,
+    target::{RouteSeen, Second},
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How instances of a release behave. By default they start and are ready at once, answer 200 and
+/// live for ever.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// From being made until it runs.
+    pub starts_after: Duration,
+    /// From running until it answers checks as below; before, with 503.
+    pub ready_after: Duration,
+    /// After how long it dies for good, and why.
+    pub dies_after: Option<(Duration, String)>,
+    /// What it answers to checks.
+    pub status: u16,
+    pub body: String,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            starts_after: Duration::ZERO,
+            ready_after: Duration::ZERO,
+            dies_after: None,
+            status: 200,
+            body: String::new(),
+        }
+    }
+}
+
+/// What a slot answers in each second in which it is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub requests: u32,
+    pub failures: u32,
+    /// How long each answer takes, in microseconds.
+    pub latency_us: u32,
+}
+
+/// A call that reached the machine, in the order they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Check,
+    Preflight(PlacementId),
+    Fence(PlacementId, i64),
+    Observe(PlacementId),
+    Ensure(PlacementId, Slot),
+    Probe(PlacementId, Slot),
+    Route(PlacementId, Option<Slot>),
+    Refresh(PlacementId),
+    Restore(PlacementId, Option<Slot>),
+    Traffic(PlacementId),
+    CloseStreams(PlacementId, Slot),
+    Remove(PlacementId, Slot),
+    Withdraw(PlacementId),
+    Usage,
+    Image,
+    KeepImage,
+    ReleaseImage,
+}
+
+impl Fake {
+    /// Switches the whole machine off for the driver, or on again. What runs goes on.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.behind(|machine| machine.unreachable = unreachable);
+    }
+
+    /// Says how instances of a release behave, those that run already too.
+    pub fn behave(&self, release: ReleaseId, behaviour: Behaviour) {
+        self.behind(|machine| machine.behaviours.insert(release, behaviour));
+    }
+
+    /// Puts an image on the machine.
+    pub fn add_image(&self, image: ImageFacts) {
+        self.behind(|machine| machine.images.push(image));
+    }
+
+    /// Takes an image away.
+    pub fn forget_image(&self, image: &ContentId) {
+        self.behind(|machine| machine.images.retain(|facts| facts.id != *image));
+    }
+
+    /// Whether this installation keeps an image from being pruned.
+    #[must_use]
+    pub fn keeps(&self, image: &ContentId) -> bool {
+        self.machine().kept.contains(&(self.installation, image.clone()))
+    }
+
+    /// How much memory the machine has.
+    pub fn set_memory(&self, bytes: u64) {
+        self.behind(|machine| machine.memory_bytes = bytes);
+    }
+
+    /// A stranger's container with this name.
+    pub fn occupy(&self, name: impl Into<String>) {
+        self.behind(|machine| machine.strangers.insert(name.into()));
+    }
+
+    /// An instance dies and is started again by the engine.
+    pub fn restart(&self, instance: &str) {
+        self.behind(|machine| {
+            for one in machine.containers.iter_mut().filter(|one| one.id == instance) {
+                one.restarts += 1;
+                one.life = Life::Starting(Instant::now());
+            }
+        });
+    }
+
+    /// An instance dies and stays dead.
+    pub fn kill(&self, instance: &str, why: &str) {
+        self.behind(|machine| {
+            for one in machine.containers.iter_mut().filter(|one| one.id == instance) {
+                one.life = Life::Exited(why.to_owned());
+            }
+        });
+    }
+
+    /// Somebody removes an instance by hand.
+    pub fn remove_by_hand(&self, instance: &str) {
+        self.behind(|machine| machine.containers.retain(|one| one.id != instance));
+    }
+
+    /// Somebody moves the traffic by hand, on the machine itself.
+    pub fn switch_by_hand(&self, placement: PlacementId, live: Option<Slot>, reason: &str) {
+        self.behind(|machine| {
+            if let Some(route) = machine.routes.get_mut(&placement).filter(|route| route.there) {
+                route.live = live;
+                route.revision += 1;
+                route.foreign = Some(format!("uid 0 by pilothouse-router switch: {reason}"));
+            }
+        });
+    }
+
+    /// The router loses its file: every route, epoch and revision.
+    pub fn lose_routes(&self) {
+        self.behind(|machine| machine.routes.clear());
+    }
+
+    /// The router starts anew with its file: counters begin again, routes stay.
+    pub fn restart_router(&self) {
+        self.behind(|machine| {
+            machine.boot += 1;
+            machine.started = now();
+            for route in machine.routes.values_mut() {
+                route.traffic = Default::default();
+                route.seconds = Default::default();
+            }
+        });
+    }
+
+    /// Adds a second to what the witness counted.
+    pub fn count(&self, placement: PlacementId, slot: Slot, second: Second) {
+        self.behind(|machine| machine.routes.entry(placement).or_default().count(slot, second));
+    }
+
+    /// From now on a slot answers this in each second in which it is live.
+    pub fn load(&self, placement: PlacementId, slot: Slot, load: Load) {
+        self.behind(|machine| {
+            *machine.routes.entry(placement).or_default().load.of_mut(slot) = load;
+        });
+    }
+
+    /// How much a slot has in flight, until it is closed or said anew.
+    pub fn set_in_flight(&self, placement: PlacementId, slot: Slot, in_flight: u64) {
+        self.behind(|machine| {
+            let route = machine.routes.entry(placement).or_default();
+            route.traffic.of_mut(slot).in_flight = in_flight;
+        });
+    }
+
+    /// The next route write is carried out, and its answer lost.
+    pub fn lose_next_answer(&self) {
+        self.behind(|machine| machine.lose_next_answer = true);
+    }
+
+    /// The next route write stays on its way; the caller hears nothing. See [`Fake::deliver`].
+    pub fn hold_next_route(&self) {
+        self.behind(|machine| machine.held.next = true);
+    }
+
+    /// The write that was held arrives now. It stays held, so that it can arrive twice.
+    ///
+    /// # Panics
+    ///
+    /// When none was held.
+    pub fn deliver(&self) -> Result<RouteSeen> {
+        let mut machine = self.machine();
+        let (claim, expected, live) = machine.held.write.expect("a route write was held");
+        machine.switch(&claim, expected, live)
+    }
+
+    /// The calls that reached the machine since they were last asked for.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.machine().calls)
+    }
+
+    fn behind<T>(&self, change: impl FnOnce(&mut super::machine::Machine) -> T) {
+        change(&mut self.machine());
+        self.changed.send_modify(|count| *count += 1);
+    }
+}

@@ -1,0 +1,601 @@
+//! The machine behind the fake: containers, and a router with epochs and revisions.
+
+use super::{Behaviour, Call, Load, NAME, refused, stale};
+use crate::{Error, Makers, Result, names};
+use domain::{
+    id::{ConfigurationId, PlacementId, ReleaseId, RolloutId},
+    name::{ContentId, HostName, Name},
+    release::ImageFacts,
+    slot::{PerSlot, Slot},
+    target::{
+        Claim, Instance, InstanceState, Place, Plan, RouteSeen, Second, SlotTraffic, Traffic,
+    },
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Seconds that the witness keeps.
+const KEPT: i64 = 300;
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub cores: u32,
+    pub memory_bytes: u64,
+    pub unreachable: bool,
+    pub containers: Vec<Container>,
+    /// Names of strangers' containers.
+    pub strangers: HashSet<String>,
+    pub routes: HashMap<PlacementId, Route>,
+    pub images: Vec<ImageFacts>,
+    pub kept: HashSet<(Uuid, ContentId)>,
+    pub behaviours: HashMap<ReleaseId, Behaviour>,
+    pub calls: Vec<Call>,
+    pub held: Held,
+    pub lose_next_answer: bool,
+    pub boot: u64,
+    pub started: i64,
+    next: u32,
+}
+
+/// A route write that has not arrived yet.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub next: bool,
+    pub write: Option<(Claim, i64, Option<Slot>)>,
+}
+
+impl Held {
+    /// Whether the next write is to be held, which is then not asked again.
+    pub fn take_next(&mut self) -> bool {
+        std::mem::take(&mut self.next)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Container {
+    pub id: String,
+    pub installation: Uuid,
+    pub name: String,
+    pub placement: PlacementId,
+    pub slot: Slot,
+    pub maker: RolloutId,
+    pub release: ReleaseId,
+    pub configuration: ConfigurationId,
+    pub number: u16,
+    pub epoch: i64,
+    pub memory_bytes: u64,
+    pub takes_requests: bool,
+    /// Stands for its address: kept through restarts, and by who is made in its place.
+    pub address: u32,
+    pub life: Life,
+    pub restarts: u32,
+    pub started_at: Option<OffsetDateTime>,
+    pub told: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Life {
+    Starting(Instant),
+    Running(Instant),
+    Exited(String),
+}
+
+/// What the router holds of a placement.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Route {
+    /// False: only fenced, or withdrawn.
+    pub there: bool,
+    pub epoch: i64,
+    pub revision: i64,
+    pub live: Option<Slot>,
+    pub upstreams: PerSlot<Vec<u32>>,
+    pub host_names: Vec<HostName>,
+    pub rollout: Option<RolloutId>,
+    pub applied_at: Option<OffsetDateTime>,
+    pub foreign: Option<String>,
+    pub traffic: PerSlot<SlotTraffic>,
+    pub seconds: PerSlot<BTreeMap<i64, Second>>,
+    pub load: PerSlot<Load>,
+    /// The last second for which the load was counted.
+    pub counted_to: i64,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            cores: 2,
+            memory_bytes: 8 << 30,
+            unreachable: false,
+            containers: Vec::new(),
+            strangers: HashSet::new(),
+            routes: HashMap::new(),
+            images: Vec::new(),
+            kept: HashSet::new(),
+            behaviours: HashMap::new(),
+            calls: Vec::new(),
+            held: Held::default(),
+            lose_next_answer: false,
+            boot: 1,
+            started: now(),
+            next: 1,
+        }
+    }
+}
+
+pub(super) fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+impl Container {
+    pub fn state(&self) -> InstanceState {
+        match &self.life {
+            Life::Starting(_) => InstanceState::Starting,
+            Life::Running(_) => InstanceState::Running,
+            Life::Exited(why) => InstanceState::Exited { why: why.clone() },
+        }
+    }
+
+    pub fn instance(&self) -> Instance {
+        Instance {
+            id: self.id.clone(),
+            name: names::instance(self.slot, self.maker, self.number),
+            number: self.number,
+            maker: self.maker,
+            release: self.release,
+            configuration: self.configuration,
+            state: self.state(),
+            started_at: self.started_at,
+            restarts: self.restarts,
+        }
+    }
+}
+
+impl Route {
+    pub fn seen(&self) -> Option<RouteSeen> {
+        self.there.then(|| RouteSeen {
+            live: self.live,
+            epoch: self.epoch,
+            revision: self.revision,
+            rollout: self.rollout,
+            applied_at: self.applied_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            foreign: self.foreign.clone(),
+        })
+    }
+
+    fn written(&mut self, rollout: Option<RolloutId>) {
+        self.there = true;
+        self.revision += 1;
+        self.rollout = rollout;
+        self.applied_at = Some(OffsetDateTime::now_utc());
+        self.foreign = None;
+    }
+}
+
+impl Machine {
+    /// Lets the time that passed have its effects.
+    pub fn live(&mut self) {
+        let now = Instant::now();
+        for one in &mut self.containers {
+            let behaviour = self.behaviours.get(&one.release);
+            if let Life::Starting(since) = one.life
+                && now - since >= behaviour.map(|b| b.starts_after).unwrap_or_default()
+            {
+                one.life = Life::Running(now);
+                one.started_at = Some(OffsetDateTime::now_utc());
+            }
+            if let (Life::Running(since), Some(behaviour)) = (&one.life, behaviour)
+                && let Some((after, why)) = &behaviour.dies_after
+                && now - *since >= *after
+            {
+                one.life = Life::Exited(why.clone());
+            }
+        }
+        self.count_load();
+    }
+
+    pub fn of(
+        &self,
+        installation: Uuid,
+        placement: PlacementId,
+    ) -> impl Iterator<Item = &Container> {
+        self.containers
+            .iter()
+            .filter(move |one| one.installation == installation && one.placement == placement)
+    }
+
+    /// What a running instance answers to a check: status and body.
+    pub fn answer(&self, one: &Container) -> (u16, String) {
+        let Some(behaviour) = self.behaviours.get(&one.release) else {
+            return (200, String::new());
+        };
+        match one.life {
+            Life::Running(since) if since.elapsed() >= behaviour.ready_after => {
+                (behaviour.status, behaviour.body.clone())
+            }
+            Life::Running(_) | Life::Starting(_) | Life::Exited(_) => (503, String::new()),
+        }
+    }
+
+    pub fn fence(&mut self, claim: &Claim) -> Result<()> {
+        let route = self.routes.entry(claim.placement).or_default();
+        if claim.epoch < route.epoch {
+            return Err(stale(format!(
+                "epoch {} holds the placement, {} is over.",
+                route.epoch, claim.epoch
+            )));
+        }
+        route.epoch = claim.epoch;
+        Ok(())
+    }
+
+    pub fn switch(
+        &mut self,
+        claim: &Claim,
+        expected: i64,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen> {
+        self.fence(claim)?;
+        self.count_load();
+        let Some(route) = self.routes.get_mut(&claim.placement).filter(|route| route.there) else {
+            return Err(refused("there is no route to switch."));
+        };
+        let is_so = route.live == live && route.rollout == claim.rollout && route.foreign.is_none();
+        let repeated = is_so && route.revision == expected + 1;
+        if route.revision != expected && !repeated {
+            return Err(stale(format!(
+                "its route has revision {}, not {expected}.",
+                route.revision
+            )));
+        }
+        if let Some(live) = live
+            && route.upstreams.of(live).is_empty()
+        {
+            return Err(refused(format!("{live} has no instances.")));
+        }
+        if !repeated && route.live != live {
+            route.live = live;
+            route.written(claim.rollout);
+        }
+        route.seen().ok_or_else(|| refused("there is no route."))
+    }
+
+    /// Writes a whole route unless it is there already.
+    pub fn put(
+        &mut self,
+        claim: &Claim,
+        place: &Place,
+        upstreams: PerSlot<Vec<u32>>,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen> {
+        let wanted: Vec<_> =
+            place.host_names.iter().chain(&place.preview_host_names).cloned().collect();
+        for (owner, other) in &self.routes {
+            let taken = wanted.iter().find(|name| other.host_names.contains(name));
+            if let Some(name) = taken
+                && *owner != claim.placement
+                && other.there
+            {
+                return Err(refused(format!("{name} belongs to the placement {}.", owner.short())));
+            }
+        }
+        let route = self.routes.entry(claim.placement).or_default();
+        let same = route.there
+            && route.live == live
+            && route.upstreams == upstreams
+            && route.host_names == wanted;
+        if !same {
+            (route.live, route.upstreams, route.host_names) = (live, upstreams, wanted);
+            route.written(claim.rollout);
+        }
+        route.seen().ok_or_else(|| refused("there is no route."))
+    }
+
+    pub fn withdraw(&mut self, placement: PlacementId) {
+        if let Some(route) = self.routes.get_mut(&placement).filter(|route| route.there) {
+            route.written(None);
+            (route.there, route.live) = (false, None);
+            route.upstreams = PerSlot::default();
+            route.host_names.clear();
+        }
+    }
+
+    /// The addresses of the makers' instances in both slots.
+    pub fn upstreams(
+        &self,
+        installation: Uuid,
+        placement: PlacementId,
+        makers: &Makers,
+        otherwise: impl Fn(Slot) -> Vec<u32>,
+    ) -> PerSlot<Vec<u32>> {
+        let of = |slot| match *makers.of(slot) {
+            Some(maker) => {
+                let mut found: Vec<_> = self
+                    .of(installation, placement)
+                    .filter(|one| one.slot == slot && one.maker == maker && one.takes_requests)
+                    .map(|one| (one.number, one.address))
+                    .collect();
+                found.sort_unstable();
+                found.into_iter().map(|(_, address)| address).collect()
+            }
+            None => otherwise(slot),
+        };
+        PerSlot { blue: of(Slot::Blue), green: of(Slot::Green) }
+    }
+
+    /// Refuses what a slot is not filled over.
+    fn may_fill(
+        &self,
+        installation: Uuid,
+        claim: &Claim,
+        slot: Slot,
+        plan: &Plan,
+    ) -> Result<(bool, Route)> {
+        let route = self.routes.get(&claim.placement).cloned().unwrap_or_default();
+        let live = route.there && route.live == Some(slot);
+        let others =
+            || self.of(installation, claim.placement).filter(|one| one.maker != plan.maker);
+        let routed_to =
+            |one: &&Container| one.slot == slot && route.upstreams.of(slot).contains(&one.address);
+        if live && let Some(other) = others().find(routed_to) {
+            return Err(refused(format!(
+                "{slot} gets the traffic, with instances of rollout {}. Another rollout does not \
+                 fill it.",
+                other.maker.short()
+            )));
+        }
+        let first = claim.rollout.is_some() && others().next().is_none();
+        let never = !route.there && route.revision == 0;
+        if plan.spec.exposure.port().is_some() && never && !first {
+            return Err(lost());
+        }
+        Ok((live, route))
+    }
+
+    pub fn fill(
+        &mut self,
+        installation: Uuid,
+        prefix: &Name,
+        claim: &Claim,
+        slot: Slot,
+        plan: &Plan,
+    ) -> Result<()> {
+        self.fence(claim)?;
+        let (live, route) = self.may_fill(installation, claim, slot, plan)?;
+        let shrinks = !live || claim.rollout.is_none();
+        if !live {
+            let stray = |one: &Container| one.slot == slot && one.maker != plan.maker;
+            self.announce(installation, claim, slot, plan, shrinks)?;
+            self.end(|one| {
+                one.installation == installation && one.placement == claim.placement && stray(one)
+            });
+        }
+
+        let mut outcome = Ok(());
+        for number in 1..=plan.size {
+            let made = self.make(installation, prefix, claim, slot, plan, number, &route);
+            if outcome.is_ok() {
+                outcome = made;
+            }
+        }
+
+        self.announce(installation, claim, slot, plan, shrinks)?;
+        if shrinks {
+            self.end(|one| {
+                one.installation == installation
+                    && one.placement == claim.placement
+                    && one.slot == slot
+                    && one.maker == plan.maker
+                    && one.number > plan.size
+            });
+        }
+        outcome
+    }
+
+    #[allow(clippy::too_many_arguments)] // All that an instance is made of.
+    fn make(
+        &mut self,
+        installation: Uuid,
+        prefix: &Name,
+        claim: &Claim,
+        slot: Slot,
+        plan: &Plan,
+        number: u16,
+        route: &Route,
+    ) -> Result<()> {
+        let there = self.containers.iter_mut().find(|one| {
+            one.installation == installation
+                && one.placement == claim.placement
+                && one.slot == slot
+                && one.maker == plan.maker
+                && one.number == number
+        });
+        if let Some(one) = there {
+            if one.told {
+                // Its end had begun, and it is wanted after all.
+                one.told = false;
+                one.life = Life::Starting(Instant::now());
+            }
+            return Ok(());
+        }
+        let image = self.images.iter().find(|image| image.id == plan.image).ok_or_else(|| {
+            refused(format!(
+                "the image {} is gone. Load or pull it again, or deploy another release.",
+                plan.image.short()
+            ))
+        })?;
+        let is_root = plan.spec.user.map_or_else(|| image.runs_as_root(), |uid| uid == 0);
+        if is_root && !plan.root_allowed {
+            return Err(refused("the image runs as root."));
+        }
+        let name =
+            names::container(prefix, &plan.place, &names::instance(slot, plan.maker, number));
+        if self.strangers.contains(&name) || self.containers.iter().any(|one| one.name == name) {
+            return Err(refused(format!(
+                "the name {name} is taken by a container that is not ours."
+            )));
+        }
+        let used = |address: &u32| self.containers.iter().any(|one| one.address == *address);
+        let own = route.upstreams.of(slot).iter().find(|address| !used(address)).copied();
+        let id = self.next();
+        self.containers.push(Container {
+            id: format!("{id:08x}"),
+            installation,
+            name,
+            placement: claim.placement,
+            slot,
+            maker: plan.maker,
+            release: plan.release,
+            configuration: plan.configuration,
+            number,
+            epoch: claim.epoch,
+            memory_bytes: plan.limits.memory_bytes,
+            takes_requests: plan.spec.exposure.port().is_some(),
+            address: own.unwrap_or(id),
+            life: Life::Starting(Instant::now()),
+            restarts: 0,
+            started_at: None,
+            told: false,
+        });
+        Ok(())
+    }
+
+    /// Brings a slot's addresses into the route.
+    fn announce(
+        &mut self,
+        installation: Uuid,
+        claim: &Claim,
+        slot: Slot,
+        plan: &Plan,
+        shrinks: bool,
+    ) -> Result<()> {
+        if plan.spec.exposure.port().is_none() {
+            return Ok(());
+        }
+        let mut found: Vec<_> = self
+            .of(installation, claim.placement)
+            .filter(|one| one.slot == slot && one.maker == plan.maker)
+            .filter(|one| !shrinks || one.number <= plan.size)
+            .map(|one| (one.number, one.address))
+            .collect();
+        found.sort_unstable();
+        let route = self.routes.entry(claim.placement).or_default();
+        let (live, mut upstreams) = (route.live, route.upstreams.clone());
+        if live == Some(slot) && found.is_empty() {
+            return Ok(());
+        }
+        *upstreams.of_mut(slot) = found.into_iter().map(|(_, address)| address).collect();
+        self.put(claim, &plan.place, upstreams, live).map(drop)
+    }
+
+    pub fn empty(
+        &mut self,
+        installation: Uuid,
+        claim: &Claim,
+        place: &Place,
+        slot: Slot,
+    ) -> Result<()> {
+        self.fence(claim)?;
+        let route = self.routes.entry(claim.placement).or_default();
+        if route.there && route.live == Some(slot) {
+            return Err(refused(format!(
+                "{slot} gets the traffic, so it is not removed. Move the traffic first."
+            )));
+        }
+        let (there, never) = (route.there, !route.there && route.revision == 0);
+        if there && !route.upstreams.of(slot).is_empty() {
+            route.upstreams.of_mut(slot).clear();
+            route.written(claim.rollout);
+        }
+        let takes_requests = self
+            .of(installation, place.placement)
+            .any(|one| one.slot == slot && one.takes_requests);
+        if never && takes_requests {
+            return Err(lost());
+        }
+        self.end(|one| {
+            one.installation == installation && one.placement == place.placement && one.slot == slot
+        });
+        Ok(())
+    }
+
+    /// Tells them to end; takes away those that were told before.
+    fn end(&mut self, which: impl Fn(&Container) -> bool) {
+        self.containers.retain(|one| !(which(one) && one.told));
+        for one in self.containers.iter_mut().filter(|one| which(one)) {
+            one.told = true;
+            one.life = Life::Exited("ended by SIGTERM (exit code 143)".to_owned());
+        }
+    }
+
+    fn next(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Counts the load of the seconds that are over, for the slot that is live.
+    fn count_load(&mut self) {
+        let now = now();
+        for route in self.routes.values_mut() {
+            let first = (route.counted_to + 1).max(self.started).max(now - KEPT);
+            for at in first..now {
+                let Some(live) = route.live else { continue };
+                let Load { requests, failures, latency_us } = *route.load.of(live);
+                if requests > 0 {
+                    let latencies = vec![(latency_us, requests)];
+                    route.count(
+                        live,
+                        Second { at, requests, failures, latencies, longest_gap_ms: 0 },
+                    );
+                }
+            }
+            route.counted_to = now - 1;
+        }
+    }
+
+    pub fn traffic(&self, placement: PlacementId, since: i64) -> Traffic {
+        let now = now();
+        let first = since.max(self.started).max(now - KEPT);
+        let route = self.routes.get(&placement);
+        let slot = |slot| {
+            let mut traffic = route.map(|route| route.traffic.of(slot).clone()).unwrap_or_default();
+            let counted = |at| route.and_then(|route| route.seconds.of(slot).get(&at)).cloned();
+            traffic.seconds = (first..now)
+                .map(|at| counted(at).unwrap_or_else(|| Second { at, ..Second::default() }))
+                .collect();
+            traffic
+        };
+        Traffic {
+            boot: format!("boot-{}", self.boot),
+            now,
+            slots: PerSlot { blue: slot(Slot::Blue), green: slot(Slot::Green) },
+        }
+    }
+}
+
+impl Route {
+    /// Adds a second to what the witness saw.
+    pub fn count(&mut self, slot: Slot, second: Second) {
+        let traffic = self.traffic.of_mut(slot);
+        traffic.requests += u64::from(second.requests);
+        traffic.failures += u64::from(second.failures);
+        if second.requests > 0 {
+            traffic.last_answer_ms = Some(second.at * 1000);
+        }
+        let seconds = self.seconds.of_mut(slot);
+        seconds.insert(second.at, second);
+        while seconds.len() > usize::try_from(KEPT).unwrap_or(usize::MAX) {
+            seconds.pop_first();
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::Refused {
+        target: NAME.to_owned(),
+        reason: "it has no route of this placement although instances are there, so it lost its \
+                 routes. They must be given back first."
+            .to_owned(),
+    }
+}
