@@ -1,0 +1,81 @@
+//! What a stream was opened for, and whether an event is for it: by topic, and by permit.
+
+use control::Actor;
+use domain::{
+    history::Visibility,
+    id::{PlacementId, RolloutId},
+    live::Message,
+    role::{Action, Protection},
+};
+use engine::live::Event;
+use std::collections::HashSet;
+
+/// The topics of a stream. History rows come to everybody who may see them; states of rollouts and
+/// samples only to those who asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topics {
+    board: bool,
+    placements: HashSet<PlacementId>,
+    rollouts: HashSet<RolloutId>,
+}
+
+/// A page shows less than this; a longer list is somebody trying things out.
+const MOST: usize = 200;
+
+impl Topics {
+    /// From `board,placement:ID,rollout:ID`. `None`: that is no list of topics.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut topics = Self::default();
+        for (count, topic) in text.split(',').filter(|topic| !topic.is_empty()).enumerate() {
+            match topic.split_once(':') {
+                _ if count >= MOST => return None,
+                None if topic == "board" => topics.board = true,
+                Some(("placement", id)) => drop(topics.placements.insert(id.parse().ok()?)),
+                Some(("rollout", id)) => drop(topics.rollouts.insert(id.parse().ok()?)),
+                Some(_) | None => return None,
+            }
+        }
+        Some(topics)
+    }
+
+    /// Whether the page shows what the event is about.
+    #[must_use]
+    pub fn want(&self, event: &Event) -> bool {
+        let placement = || event.placement.is_some_and(|id| self.placements.contains(&id));
+        let rollout = || event.rollout.is_some_and(|id| self.rollouts.contains(&id));
+        match event.message {
+            Message::Row(_) => true,
+            Message::Rollout { .. } | Message::Sample(_) => self.board || placement() || rollout(),
+            // These are said by the stream itself.
+            Message::Hello { .. } | Message::Reset | Message::Goodbye => false,
+        }
+    }
+}
+
+/// Whether he may hear of it: the same rule as for the row or the page that shows it.
+#[must_use]
+pub fn may_hear(actor: &Actor, event: &Event) -> bool {
+    let needs = match event.visibility {
+        Visibility::View => Action::View,
+        Visibility::HistoryView => Action::HistoryView,
+    };
+    // Neither asks for more in a protected environment.
+    actor.may(needs, event.place, Protection::Open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_topic_is_refused() {
+        let id = "0198f3c0-0000-7000-8000-000000000001";
+
+        assert_eq!(Topics::parse(""), Some(Topics::default()));
+        assert!(Topics::parse(&format!("board,placement:{id},rollout:{id}")).is_some());
+        assert_eq!(Topics::parse("everything"), None);
+        assert_eq!(Topics::parse("placement:1"), None);
+        assert_eq!(Topics::parse(&format!("placement:{id},").repeat(MOST + 1)), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! Where log lines go: standard error, for a terminal or for a collector.
+
+use crate::config::{LogFormat, Settings};
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// Begins to log. Called once; a second call changes nothing.
+pub fn begin(settings: &Settings) {
+    // The filter was tried when the settings were read.
+    let filter = EnvFilter::try_new(&settings.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let began = match settings.log_format {
+        LogFormat::Json => registry
+            .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
+            .try_init(),
+        LogFormat::Text => registry
+            .with(fmt::layer().with_target(false).with_writer(std::io::stderr))
+            .try_init(),
+    };
+    drop(began);
+}
