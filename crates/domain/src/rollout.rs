@@ -16,6 +16,7 @@
 //! failed and not the release. A person then chooses.
 
 pub mod evidence;
+mod outcome;
 pub mod step;
 
 use crate::{

@@ -1,1 +1,130 @@
-//! engine
+//! What the system does on its own: drives rollouts, keeps settled placements as they should be,
+//! samples what runs, answers inquiries, and tells everybody who listens.
+//!
+//! It never talks to `control`. A person's request is a row and a notification; the engine wakes on
+//! it, and would have found it on its next poll. What it does becomes rows again.
+//!
+//! ```text
+//! node      heartbeat, claims        one loop a process
+//! placement a task for each that we hold: a rollout is advanced, else it is settled
+//! sampler   one round a second       -> hub
+//! history   rows after the last      -> hub
+//! inquiries questions to the target  -> rows
+//! ```
+
+mod beat;
+mod context;
+mod health;
+mod images;
+mod inquiries;
+pub mod live;
+mod look;
+mod perform;
+mod placement;
+mod rollouts;
+mod rows;
+mod sampler;
+mod settled;
+
+use context::Context;
+use domain::{
+    id::NodeId,
+    target::{Finding, Verdict},
+};
+use live::Hub;
+use std::{sync::Arc, time::Duration};
+use store::Pool;
+use targets::Target;
+use tokio::task::JoinSet;
+use tracing::info;
+
+/// What an engine needs to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Who we are: the same after a restart, so that what we held is still ours.
+    pub node: NodeId,
+}
+
+/// A running engine. Dropping it stops everything at once; [`Engine::stop`] hands over first.
+#[derive(Debug)]
+pub struct Engine {
+    context: Arc<Context>,
+    tasks: JoinSet<()>,
+}
+
+/// The longest a stop waits for a step that has been begun.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Starts every loop. The database must be migrated; the target need not be there.
+    pub async fn start(
+        settings: Settings,
+        pool: Pool,
+        target: Arc<dyn Target>,
+    ) -> anyhow::Result<Self> {
+        let context = Arc::new(Context::new(settings.node, pool, target));
+        let mut conn = context.pool.acquire().await?;
+        store::nodes::register(&mut conn, settings.node, None).await?;
+        drop(conn);
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(beat::run(context.clone()));
+        tasks.spawn(context::wake(context.clone()));
+        tasks.spawn(context::listen_to_target(context.clone()));
+        tasks.spawn(sampler::run(context.clone()));
+        tasks.spawn(rows::run(context.clone()));
+        tasks.spawn(inquiries::run(context.clone()));
+        tasks.spawn(images::run(context.clone()));
+        info!(node.id = %settings.node, "The engine runs as node {}", settings.node.short());
+        Ok(Self { context, tasks })
+    }
+
+    /// Where live messages come from.
+    #[must_use]
+    pub fn hub(&self) -> Hub {
+        self.context.hub.clone()
+    }
+
+    /// Whether the target and its router can be worked with now.
+    pub async fn ready(&self) -> Vec<Finding> {
+        match self.context.target.check().await {
+            Ok(facts) => facts.findings,
+            Err(error) => vec![Finding {
+                question: "The target answers".to_owned(),
+                verdict: Verdict::Refuse,
+                detail: chain(&error),
+            }],
+        }
+    }
+
+    /// Stops claiming, lets begun steps end, and hands everything over.
+    pub async fn stop(mut self) {
+        self.context.stopping.cancel();
+        let ended = tokio::time::timeout(STOP_WITHIN, async {
+            while self.tasks.join_next().await.is_some() {}
+        });
+        if ended.await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        if let Ok(mut conn) = self.context.pool.acquire().await
+            && let Err(error) = store::nodes::leave(&mut conn, self.context.node).await
+        {
+            tracing::warn!(%error, "What we held could not be handed over; its lease lapses");
+        }
+    }
+}
+
+/// An error with its reasons, in one line for people.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut all = error.to_string();
+    let mut next = error.source();
+    while let Some(reason) = next {
+        let said = reason.to_string();
+        if !all.contains(&said) {
+            all.push_str(": ");
+            all.push_str(&said);
+        }
+        next = reason.source();
+    }
+    all
+}

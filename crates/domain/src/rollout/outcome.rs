@@ -1,0 +1,55 @@
+//! What came of a phase, in words: each row of the history that tells of a phase entered says it.
+
+use super::{Phase, State};
+
+impl State {
+    /// What came of this phase, now that `next` is entered. Empty where there is nothing to say.
+    #[must_use]
+    pub fn outcome(&self, next: &Self) -> String {
+        if let Some(ending) = &next.ending
+            && (next.phase.is_end()
+                || matches!(next.phase, Phase::SwitchingBack | Phase::CleaningUp))
+            && !ending.why.is_empty()
+        {
+            return match next.evidence.back_confirmed_at {
+                Some(back) if next.phase.is_end() => match next.evidence.back_decided_at {
+                    Some(decided) => {
+                        let ms = (back - decided).whole_milliseconds();
+                        format!("{}; traffic was back {ms} ms after that", ending.why)
+                    }
+                    None => ending.why.clone(),
+                },
+                _ => ending.why.clone(),
+            };
+        }
+        let of_requests = || {
+            let evidence = &next.evidence;
+            format!("{} of {} requests failed", evidence.failures, evidence.requests)
+        };
+        match self.phase {
+            Phase::Preflight => format!("{} questions answered", next.findings.len()),
+            Phase::Preparing => {
+                next.pinned.map_or_else(String::new, |pinned| format!("{} started", pinned.size))
+            }
+            Phase::Verifying => format!("{} passes in a row", next.passes),
+            Phase::AwaitingPromotion => "promoted".to_owned(),
+            Phase::AwaitingApproval => "approved".to_owned(),
+            Phase::Switching => next
+                .evidence
+                .switched_in_ms
+                .map_or_else(String::new, |ms| format!("switched in {ms} ms")),
+            Phase::Observing => {
+                format!("observed for {} s, {}", next.observation.seconds, of_requests())
+            }
+            Phase::Draining => of_requests(),
+            Phase::Queued
+            | Phase::SwitchingBack
+            | Phase::CleaningUp
+            | Phase::Succeeded
+            | Phase::Failed
+            | Phase::Aborted
+            | Phase::RolledBack
+            | Phase::Superseded => String::new(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What all loops of an engine share, and how they are woken.
+
+use crate::{health::Healths, live::Hub};
+use domain::{
+    id::{NodeId, PlacementId},
+    target::{Observed, Place},
+};
+use futures::StreamExt;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use store::{
+    Pool,
+    wake::{Wake, Wakes},
+};
+use targets::Target;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Shared by every loop and task of one engine.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub node: NodeId,
+    pub pool: Pool,
+    pub target: Arc<dyn Target>,
+    pub hub: Hub,
+    pub healths: Healths,
+    pub stopping: CancellationToken,
+    /// Wakes the loops that look for new work of any kind.
+    pub work: Notify,
+    placements: Mutex<HashMap<PlacementId, Entry>>,
+}
+
+/// What is known of a placement that this node holds.
+#[derive(Clone, Debug)]
+struct Entry {
+    wake: Arc<Notify>,
+    known: Option<Known>,
+}
+
+/// What a placement's task saw last, for the sampler.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub placement: Arc<store::placements::Placement>,
+    pub observed: Result<Arc<Observed>, String>,
+}
+
+impl Known {
+    pub fn place(&self) -> &Place {
+        &self.placement.place
+    }
+}
+
+impl Context {
+    pub fn new(node: NodeId, pool: Pool, target: Arc<dyn Target>) -> Self {
+        Self {
+            node,
+            pool,
+            target,
+            hub: Hub::new(),
+            healths: Healths::default(),
+            stopping: CancellationToken::new(),
+            work: Notify::new(),
+            placements: Mutex::default(),
+        }
+    }
+
+    fn placements(&self) -> std::sync::MutexGuard<'_, HashMap<PlacementId, Entry>> {
+        // Every critical section is a plain map access: a poisoned map is still whole.
+        self.placements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a placement. `None`: a task drives it already.
+    pub fn begin(&self, id: PlacementId) -> Option<Arc<Notify>> {
+        let mut all = self.placements();
+        if all.contains_key(&id) {
+            return None;
+        }
+        let wake = Arc::new(Notify::new());
+        all.insert(id, Entry { wake: wake.clone(), known: None });
+        Some(wake)
+    }
+
+    /// Forgets a placement that is not ours any more.
+    pub fn forget(&self, id: PlacementId) {
+        self.placements().remove(&id);
+        self.hub.forget(id);
+    }
+
+    /// Notes what a placement's task saw.
+    pub fn know(&self, id: PlacementId, known: Known) {
+        if let Some(entry) = self.placements().get_mut(&id) {
+            entry.known = Some(known);
+        }
+    }
+
+    /// What is known of all placements we hold.
+    pub fn known(&self) -> Vec<Known> {
+        self.placements().values().filter_map(|entry| entry.known.clone()).collect()
+    }
+
+    /// Forgets them all: the lease has lapsed.
+    pub fn forget_all(&self) {
+        for (id, _) in self.placements().drain() {
+            self.hub.forget(id);
+        }
+    }
+
+    /// Wakes all of them.
+    pub fn wake_all(&self) {
+        for entry in self.placements().values() {
+            entry.wake.notify_one();
+        }
+    }
+
+    /// Sleeps, unless something happens or the engine stops.
+    pub async fn rest(&self, wake: &Notify, at_most: std::time::Duration) {
+        tokio::select! {
+            () = wake.notified() => {}
+            () = self.stopping.cancelled() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
+    }
+}
+
+/// Passes on what the database notifies.
+pub(crate) async fn wake(context: Arc<Context>) {
+    let wakes = Wakes::listen(context.pool.clone());
+    let (mut work, mut history, mut access) =
+        (wakes.subscribe(), wakes.subscribe(), wakes.subscribe());
+    loop {
+        tokio::select! {
+            () = work.until(Wake::Work) => {
+                context.wake_all();
+                context.work.notify_waiters();
+            }
+            () = history.until(Wake::History) => context.hub.wake_rows(),
+            () = access.until(Wake::Access) => context.hub.access_changed(),
+            () = context.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Passes on the target's hints that something of ours changed.
+pub(crate) async fn listen_to_target(context: Arc<Context>) {
+    let mut hints = context.target.watch();
+    loop {
+        tokio::select! {
+            hint = hints.next() => match hint {
+                Some(()) => context.wake_all(),
+                None => return,
+            },
+            () = context.stopping.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! From what a target says to what a step may know.
+
+use crate::context::Context;
+use domain::{
+    id::RolloutId,
+    observing::Baseline,
+    rollout::{
+        Phase, Previous, Rollout,
+        step::{Look, Reply, Seen, SlotSeen},
+    },
+    slot::{PerSlot, Slot},
+    target::{Instance, InstanceState, Observed, Place, Traffic},
+};
+use store::placements::{Confirmed, Placement};
+use time::OffsetDateTime;
+
+/// How far back the baseline reaches, in seconds.
+const BASELINE: i64 = 300;
+
+/// Which rollout's instances belong into each slot. Others are strays.
+pub(crate) fn makers(rollout: Option<&Rollout>, placement: &Placement) -> targets::Makers {
+    let mut makers: targets::Makers = PerSlot::default();
+    if let Some(warm) = placement.warm {
+        *makers.of_mut(warm.slot) = Some(warm.maker);
+    }
+    if let Some(live) = placement.live {
+        *makers.of_mut(live.slot) = Some(live.maker);
+    }
+    if let Some(pinned) = rollout.and_then(|rollout| rollout.state.pinned) {
+        *makers.of_mut(pinned.new) = Some(pinned.maker);
+        if let Some(previous) = pinned.previous {
+            *makers.of_mut(previous.slot) = Some(previous.maker);
+        }
+    }
+    makers
+}
+
+/// Whether the target has less than it had confirmed: a router that lost its file, or an old copy.
+pub(crate) fn is_lost(observed: &Observed, confirmed: Option<Confirmed>) -> bool {
+    let Some(confirmed) = confirmed else { return false };
+    if confirmed.slot.is_none() {
+        return false;
+    }
+    observed.route.as_ref().is_none_or(|route| {
+        (route.epoch, route.revision) < (confirmed.epoch, confirmed.revision)
+            && route.revision < confirmed.revision
+    })
+}
+
+/// Who wrote the route past us since it was confirmed last, and where it leads now.
+pub(crate) fn foreign(observed: &Observed, confirmed: Option<Confirmed>) -> Option<String> {
+    let route = observed.route.as_ref()?;
+    let news = confirmed.is_none_or(|confirmed| route.revision > confirmed.revision);
+    route.foreign.clone().filter(|_| news)
+}
+
+/// Brings an observation down to what a step needs.
+pub(crate) fn seen(
+    observed: &Observed,
+    confirmed: Option<Confirmed>,
+    makers: &targets::Makers,
+    traffic: Option<&Traffic>,
+) -> Seen {
+    let slot = |slot: Slot| {
+        let instances = observed.slots.of(slot);
+        let in_flight = traffic.map_or(0, |traffic| traffic.slots.of(slot).in_flight);
+        slot_seen(instances, *makers.of(slot), in_flight)
+    };
+    Seen {
+        routed: observed.route.as_ref().and_then(|route| route.live),
+        foreign: foreign(observed, confirmed),
+        slots: PerSlot { blue: slot(Slot::Blue), green: slot(Slot::Green) },
+    }
+}
+
+fn slot_seen(instances: &[Instance], maker: Option<RolloutId>, in_flight: u64) -> SlotSeen {
+    let ours = || instances.iter().filter(|instance| Some(instance.maker) == maker);
+    let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+    SlotSeen {
+        running: count(ours().filter(|i| i.state == InstanceState::Running).count()),
+        count: count(instances.len()),
+        restarts: ours().map(|instance| instance.restarts).sum(),
+        exited: ours().find_map(|instance| match &instance.state {
+            InstanceState::Exited { why } => Some(format!("{}: {why}", instance.name)),
+            InstanceState::Starting | InstanceState::Running => None,
+        }),
+        in_flight,
+    }
+}
+
+/// Everything but the clock and the reply, which the caller has.
+pub(crate) struct Looking<'a> {
+    pub placement: &'a Placement,
+    pub rollout: &'a Rollout,
+    pub requester: bool,
+    pub observed: Result<&'a Observed, &'a str>,
+    pub traffic: Option<&'a Traffic>,
+}
+
+impl Looking<'_> {
+    /// The look of one step.
+    pub fn at(&self, at: OffsetDateTime, reply: Option<Reply>) -> Look<'_> {
+        let makers = makers(Some(self.rollout), self.placement);
+        let live = self.placement.previous();
+        let warm = self.placement.warm.map(|warm| Previous {
+            slot: warm.slot,
+            maker: warm.maker,
+            pair: warm.pair,
+        });
+        let baseline = live
+            .zip(self.traffic)
+            .and_then(|(live, traffic)| Baseline::of(&traffic.slots.of(live.slot).seconds));
+        Look {
+            at,
+            requester: self.requester,
+            live,
+            warm,
+            size: self.placement.size.count(),
+            budget: self.placement.spec.readiness.budget(),
+            seen: self
+                .observed
+                .map(|observed| seen(observed, self.placement.route, &makers, self.traffic))
+                .map_err(str::to_owned),
+            reply,
+            traffic: self.traffic,
+            baseline,
+        }
+    }
+}
+
+/// What the witness counted, as far back as this phase needs it. `None`: it could not be asked, or
+/// the phase needs nothing.
+pub(crate) async fn traffic(
+    context: &Context,
+    place: &Place,
+    rollout: &Rollout,
+    at: OffsetDateTime,
+) -> Option<Traffic> {
+    let since = match rollout.state.phase {
+        // The switch may come with the next step, and with it the baseline.
+        Phase::Preflight | Phase::Verifying | Phase::AwaitingPromotion => {
+            at.unix_timestamp() - BASELINE
+        }
+        Phase::Switching => at.unix_timestamp() - 1,
+        Phase::Observing | Phase::Draining | Phase::SwitchingBack | Phase::CleaningUp => {
+            rollout.state.observation.read_to + 1
+        }
+        Phase::Queued
+        | Phase::AwaitingApproval
+        | Phase::Preparing
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Aborted
+        | Phase::RolledBack
+        | Phase::Superseded => return None,
+    };
+    match context.target.traffic(place, since).await {
+        Ok(traffic) => Some(traffic),
+        Err(error) => {
+            tracing::debug!(error = crate::chain(&error), "The witness could not be asked");
+            None
+        }
+    }
+}

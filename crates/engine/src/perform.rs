@@ -1,0 +1,274 @@
+//! A command of a step, carried out on the target. What comes back is weighed by the next step;
+//! nothing is decided here.
+
+use crate::{chain, placement::Turn};
+use domain::{
+    id::RolloutId,
+    rollout::{
+        Kind, State,
+        step::{Command, Reply},
+    },
+    slot::Slot,
+    target::{Answer, Finding, Plan, Probe, Verdict},
+};
+use store::{releases::PlanParts, rollouts::Current};
+use targets::Error;
+use tracing::debug;
+
+/// Carries a command out. `None`: it was cut off, or has nothing to say; it is asked for again.
+pub(crate) async fn perform(
+    turn: &mut Turn<'_>,
+    current: &Current,
+    state: &State,
+    command: Command,
+) -> Option<Reply> {
+    let done = match command {
+        Command::Preflight => return preflight(turn, current).await,
+        Command::Fill(slot) => fill(turn, current, state, slot).await,
+        Command::Probe(slot) => return ready(turn, current, state, slot).await,
+        Command::Gates => return gates(turn, current, state).await,
+        Command::Route(to) => {
+            let claim = turn.held.claim(Some(current.rollout.id));
+            let revision = turn.revision();
+            match turn.context.target.route(&claim, &turn.placement.place, revision, to).await {
+                Ok(route) => {
+                    let live = route.live;
+                    turn.memory.route = Some(route);
+                    return Some(Reply::Routed(live));
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+        Command::CloseStreams(slot) => {
+            let claim = turn.held.claim(Some(current.rollout.id));
+            let target = &turn.context.target;
+            let closed = target.close_streams(&claim, &turn.placement.place, slot).await;
+            closed.map(|_| ()).map_err(Into::into)
+        }
+        Command::Empty(slot) => {
+            let claim = turn.held.claim(Some(current.rollout.id));
+            turn.context
+                .target
+                .remove(&claim, &turn.placement.place, slot)
+                .await
+                .map_err(Into::into)
+        }
+    };
+    match done {
+        Ok(()) => None,
+        Err(error) => refusal(&error),
+    }
+}
+
+/// A refusal is an answer. Everything else is asked again, after another look.
+fn refusal(error: &anyhow::Error) -> Option<Reply> {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Refused { reason, .. }) => Some(Reply::Refused(reason.clone())),
+        _ => {
+            debug!(error = format!("{error:#}"), "A command was cut off");
+            None
+        }
+    }
+}
+
+async fn fill(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> anyhow::Result<()> {
+    let pinned = state.pinned.ok_or_else(|| anyhow::anyhow!("nothing is pinned"))?;
+    let claim = turn.held.claim(Some(current.rollout.id));
+    let plan = match pinned.previous.filter(|previous| previous.slot == slot) {
+        Some(previous) => {
+            let mut conn = turn.context.pool.acquire().await?;
+            let parts = store::releases::plan_parts(&mut conn, previous.pair).await?;
+            let parts = parts.ok_or_else(|| anyhow::anyhow!("the previous pair is not stored"))?;
+            plan(turn, parts, previous.maker, pinned.size, current.rollout.policy.root_allowed)
+        }
+        None => plan(
+            turn,
+            current.parts.clone(),
+            pinned.maker,
+            pinned.size,
+            current.rollout.policy.root_allowed,
+        ),
+    };
+    turn.context.target.ensure(&claim, slot, &plan).await?;
+    Ok(())
+}
+
+/// What a slot is filled with.
+pub(crate) fn plan(
+    turn: &Turn<'_>,
+    parts: PlanParts,
+    maker: RolloutId,
+    size: u16,
+    root_allowed: bool,
+) -> Plan {
+    Plan {
+        place: turn.placement.place.clone(),
+        maker,
+        release: parts.release.id,
+        release_name: parts.release.name,
+        configuration: parts.configuration.id,
+        image: parts.release.image,
+        spec: parts.release.spec,
+        variables: parts.configuration.variables.0.into_iter().collect(),
+        limits: parts.configuration.limits,
+        size,
+        root_allowed,
+    }
+}
+
+async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
+    let rollout = &current.rollout;
+    let live = turn.memory.route.as_ref().and_then(|route| route.live);
+    let plan = plan(
+        turn,
+        current.parts.clone(),
+        rollout.id,
+        turn.placement.size.count(),
+        rollout.policy.root_allowed,
+    );
+    let findings = match rollout.kind {
+        Kind::Rollback => image_only(turn, &plan).await,
+        Kind::Deploy | Kind::Remove => turn
+            .context
+            .target
+            .preflight(&plan, live)
+            .await
+            .map_err(|error| debug!(error = chain(&error), "Preflight was cut off"))
+            .ok(),
+    };
+    let mut findings = findings?;
+    if current.parts.retired && rollout.kind == Kind::Deploy {
+        findings.push(Finding {
+            question: "The release may be deployed".to_owned(),
+            verdict: Verdict::Refuse,
+            detail: "it was retired; choose another release".to_owned(),
+        });
+    }
+    // A deploy of ours keeps its image from being pruned from here on.
+    if let Err(error) = turn.context.target.keep_image(&plan.image).await {
+        debug!(error = chain(&error), "The image could not be kept");
+    }
+    let warm_ready = match turn.placement.warm {
+        Some(warm) if rollout.kind == Kind::Rollback && warm.pair == rollout.pair => {
+            let probe = probe_of(&plan.spec)?;
+            let size = usize::from(turn.placement.size.count());
+            let place = &turn.placement.place;
+            match turn.context.target.probe(place, warm.slot, warm.maker, &probe).await {
+                Ok(answers) => unready(&answers, size).is_none(),
+                Err(_) => false,
+            }
+        }
+        _ => false,
+    };
+    Some(Reply::Findings { findings, warm_ready })
+}
+
+/// Going back asks for the image and nothing else: not for room, names or a policy.
+async fn image_only(turn: &Turn<'_>, plan: &Plan) -> Option<Vec<Finding>> {
+    let question = "The image is there, with the same content".to_owned();
+    let reference = plan.image.as_str().parse().ok()?;
+    match turn.context.target.image(&reference, false).await {
+        Ok(facts) if facts.id == plan.image => {
+            let detail = plan.image.short().to_owned();
+            Some(vec![Finding { question, verdict: Verdict::Pass, detail }])
+        }
+        Ok(_) | Err(Error::Refused { .. }) => {
+            let detail = format!(
+                "{} is not on the target any more; choose another release",
+                plan.image.short()
+            );
+            Some(vec![Finding { question, verdict: Verdict::Refuse, detail }])
+        }
+        Err(error) => {
+            debug!(error = chain(&error), "The image could not be asked for");
+            None
+        }
+    }
+}
+
+/// The readiness question of a service with a port.
+pub(crate) fn probe_of(spec: &domain::service::ServiceSpec) -> Option<Probe> {
+    Some(Probe { port: spec.exposure.port()?, check: spec.readiness.clone() })
+}
+
+/// Whose instances are in `slot`, and by which spec they are asked.
+async fn asked(
+    turn: &Turn<'_>,
+    current: &Current,
+    state: &State,
+    slot: Slot,
+) -> Option<(RolloutId, Probe, u16)> {
+    let pinned = state.pinned?;
+    match pinned.previous.filter(|previous| previous.slot == slot) {
+        Some(previous) => {
+            let mut conn = turn.context.pool.acquire().await.ok()?;
+            let parts = store::releases::plan_parts(&mut conn, previous.pair).await.ok()??;
+            Some((previous.maker, probe_of(&parts.release.spec)?, pinned.size))
+        }
+        None => Some((pinned.maker, probe_of(&current.parts.release.spec)?, pinned.size)),
+    }
+}
+
+async fn ready(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> Option<Reply> {
+    let (maker, probe, size) = asked(turn, current, state, slot).await?;
+    let answers = turn.context.target.probe(&turn.placement.place, slot, maker, &probe).await;
+    match answers {
+        Ok(answers) => {
+            turn.context.healths.note(&answers);
+            Some(Reply::Ready { unready: unready(&answers, usize::from(size)) })
+        }
+        Err(error) => {
+            debug!(error = chain(&error), "Readiness could not be asked");
+            None
+        }
+    }
+}
+
+/// Why a slot is not ready: an instance is missing, or what the first bad one said.
+pub(crate) fn unready(answers: &[Answer], size: usize) -> Option<String> {
+    if let Some(bad) = answers.iter().find(|answer| !answer.passed) {
+        return Some(format!("instance {}: {}", bad.number, bad.said));
+    }
+    (answers.len() < size).then(|| format!("{} of {size} instances answered", answers.len()))
+}
+
+/// The release's own checks: what health reports must be the version that was deployed.
+async fn gates(turn: &Turn<'_>, current: &Current, state: &State) -> Option<Reply> {
+    let spec = &current.parts.release.spec;
+    let Some(field) = &spec.version_field else { return Some(Reply::Gates(Vec::new())) };
+    let pinned = state.pinned?;
+    let (maker, probe, _) = asked(turn, current, state, pinned.new).await?;
+    let answers =
+        turn.context.target.probe(&turn.placement.place, pinned.new, maker, &probe).await.ok()?;
+    let wanted = current.parts.release.name.as_str();
+    let path = probe.check.path;
+    let mut gate = Finding {
+        question: format!("{path} says version {wanted}"),
+        verdict: Verdict::Pass,
+        detail: format!("{} of {} instances", answers.len(), pinned.size),
+    };
+    for answer in &answers {
+        if !answer.passed {
+            // It was ready a moment ago. Whether it is again is for verifying to find out.
+            return Some(Reply::Ready { unready: unready(&answers, usize::from(pinned.size)) });
+        }
+        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let said = match body.get(field.as_str()) {
+            Some(serde_json::Value::String(said)) => said.clone(),
+            Some(other) => other.to_string(),
+            None => {
+                gate.verdict = Verdict::Refuse;
+                gate.detail = format!("its answer has no field “{}”", field.as_str());
+                break;
+            }
+        };
+        // A second release of one tag is called 1.0.0-2, and its image still says 1.0.0.
+        let tag = current.parts.release.reference.tag();
+        if said != wanted && Some(said.as_str()) != tag {
+            gate.verdict = Verdict::Refuse;
+            gate.detail = format!("instance {} says {said}", answer.number);
+            break;
+        }
+    }
+    Some(Reply::Gates(vec![gate]))
+}

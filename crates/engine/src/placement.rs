@@ -1,0 +1,138 @@
+//! One task for each placement that this node holds: a rollout is advanced, else the placement is
+//! kept as it should be. Everything that happens to a placement happens here, one after the other.
+
+use crate::{
+    context::{Context, Known},
+    rollouts, settled,
+};
+use anyhow::Context as _;
+use domain::{
+    id::PlacementId,
+    rollout::step::Reply,
+    target::{Observed, RouteSeen},
+};
+use std::{sync::Arc, time::Duration};
+use store::placements::{Held, Placement, claims};
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+/// After an error of our own or of the database.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// What comes after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// At once.
+    Now,
+    /// When something happens, at the latest after so long.
+    In(Duration),
+    /// Never: the placement is not ours any more, or not there.
+    Lost,
+}
+
+/// What a task remembers between turns. Losing it costs a repeated command and nothing else.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// The epoch that the target was shown by this process.
+    pub fenced: Option<i64>,
+    /// What came of the last command.
+    pub reply: Option<Reply>,
+    /// The route as the target told it last.
+    pub route: Option<RouteSeen>,
+    /// What a settled placement did already.
+    pub settled: settled::Memory,
+}
+
+/// One turn's view of a placement.
+pub(crate) struct Turn<'a> {
+    pub context: &'a Arc<Context>,
+    pub placement: Arc<Placement>,
+    pub held: Held,
+    pub memory: &'a mut Memory,
+}
+
+/// Drives a placement until it is not ours any more or the engine stops.
+pub(crate) async fn drive(context: Arc<Context>, id: PlacementId, wake: Arc<Notify>) {
+    let mut memory = Memory::default();
+    while !context.stopping.is_cancelled() {
+        let next = match turn(&context, id, &mut memory).await {
+            Ok(next) => next,
+            Err(error) => {
+                warn!(placement.id = %id, error = format!("{error:#}"), "A turn of a placement failed");
+                Next::In(TRY_AGAIN)
+            }
+        };
+        match next {
+            Next::Now => tokio::task::yield_now().await,
+            Next::In(at_most) => context.rest(&wake, at_most).await,
+            Next::Lost => break,
+        }
+    }
+    context.forget(id);
+}
+
+async fn turn(
+    context: &Arc<Context>,
+    id: PlacementId,
+    memory: &mut Memory,
+) -> anyhow::Result<Next> {
+    let mut conn = context.pool.acquire().await?;
+    let Some(placement) = store::placements::load(&mut conn, id).await? else {
+        return Ok(Next::Lost);
+    };
+    if placement.holder != Some(context.node) {
+        info!(placement.id = %id, "Placement {} is held by another node", id.short());
+        return Ok(Next::Lost);
+    }
+    let current = store::rollouts::current(&mut conn, id).await?;
+    // A step may take seconds: the connection is given back meanwhile.
+    drop(conn);
+    let held = Held { placement: id, node: context.node, epoch: placement.epoch };
+    let turn = Turn { context, placement: Arc::new(placement), held, memory };
+    match current {
+        Some(current) => rollouts::advance(turn, current).await,
+        None => settled::care(turn).await,
+    }
+}
+
+impl Turn<'_> {
+    /// Shows the target our claim, so that whoever held the placement before is refused from now
+    /// on. A target that has seen a greater epoch, because the database was restored, makes ours
+    /// greater still.
+    pub async fn fence(&mut self) -> anyhow::Result<()> {
+        if self.memory.fenced == Some(self.held.epoch) {
+            return Ok(());
+        }
+        let place = &self.placement.place;
+        let seen = self.context.target.highest_epoch(place).await?;
+        if let Some(seen) = seen.filter(|seen| *seen > self.held.epoch) {
+            let mut conn = self.context.pool.acquire().await?;
+            self.held = claims::raise_epoch(&mut conn, &self.held, seen)
+                .await?
+                .context("another node claimed the placement")?;
+        }
+        self.context.target.fence(&self.held.claim(None), place).await?;
+        self.memory.fenced = Some(self.held.epoch);
+        Ok(())
+    }
+
+    /// Looks at the target, and shows the sampler what was seen.
+    pub async fn observe(&mut self) -> Result<Arc<Observed>, String> {
+        let observed = match self.context.target.observe(&self.placement.place).await {
+            Ok(observed) => {
+                self.memory.route.clone_from(&observed.route);
+                Ok(Arc::new(observed))
+            }
+            Err(error) => Err(crate::chain(&error)),
+        };
+        let known = Known { placement: self.placement.clone(), observed: observed.clone() };
+        self.context.know(self.placement.id, known);
+        observed
+    }
+
+    /// The revision that a write replaces: the one seen last, else the one confirmed last.
+    pub fn revision(&self) -> i64 {
+        let seen = self.memory.route.as_ref().map(|route| route.revision);
+        seen.or(self.placement.route.map(|route| route.revision)).unwrap_or(0)
+    }
+}

@@ -1,0 +1,324 @@
+//! A placement with no rollout is kept as it should be: warmth ends in time, what is missing is
+//! started again, what is left over is removed, a router that lost its routes gets them back, and
+//! what a foreign hand changed is told, not undone.
+
+use crate::{
+    look, perform,
+    placement::{Next, Turn},
+};
+use domain::{
+    history::{Deed, Subject},
+    rollout::Kind,
+    slot::Slot,
+    target::{InstanceState, Observed},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use store::{
+    history::NewEntry,
+    placements::{self, Confirmed, Live, Placement},
+};
+use targets::Makers;
+use time::OffsetDateTime;
+use tracing::warn;
+
+/// How often a settled placement is looked at when nobody says that something happened.
+const LOOK: Duration = Duration::from_secs(5);
+/// While something is under way.
+const SOON: Duration = Duration::from_millis(500);
+/// Where nothing runs and nothing is routed.
+const RARELY: Duration = Duration::from_secs(60);
+/// How long the target's own restart policy is given before we start a dead instance ourselves.
+const RESTART_POLICY: Duration = Duration::from_secs(10);
+
+/// What was done already and need not be told twice.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// When the live slot was first seen with instances that do not run.
+    short_since: Option<Instant>,
+    /// Names, size and port as the route was refreshed with.
+    refreshed: Option<(domain::target::Place, u16)>,
+    /// Left-overs are being removed, and the row is written.
+    emptying: bool,
+}
+
+/// One turn of a placement without a rollout.
+pub(crate) async fn care(mut turn: Turn<'_>) -> anyhow::Result<Next> {
+    let placement = turn.placement.clone();
+    let empty = placement.live.is_none() && placement.warm.is_none();
+    if empty
+        && placement.route.is_none()
+        && turn.memory.fenced.is_none()
+        && !turn.memory.settled.emptying
+    {
+        // Nothing was ever here. A first look tells whether something was left over.
+        if let Ok(observed) = turn.observe().await
+            && Slot::ALL.iter().all(|slot| observed.slots.of(*slot).is_empty())
+        {
+            return Ok(Next::In(RARELY));
+        }
+    }
+    let observed = match turn.observe().await {
+        Ok(observed) => observed,
+        // The sampler shows it on the board; nothing can be done from here.
+        Err(_) => return Ok(Next::In(Duration::from_secs(2))),
+    };
+    let subject = placement.subject(None);
+    if look::is_lost(&observed, placement.route) {
+        let makers = look::makers(None, &placement);
+        if let Err(error) = restore(&mut turn, &makers, subject).await {
+            note(&turn, Some(&format!("The router lost its route: {error:#}"))).await?;
+            return Ok(Next::In(LOOK));
+        }
+        return Ok(Next::Now);
+    }
+    if let Some(who) = look::foreign(&observed, placement.route) {
+        adopt(&turn, &observed, &who).await?;
+        return Ok(Next::Now);
+    }
+    note(&turn, drift(&placement, &observed).as_deref()).await?;
+
+    if end_warmth(&turn, &observed).await? {
+        return Ok(Next::Now);
+    }
+    if empty_idle(&mut turn, &observed).await? {
+        return Ok(Next::In(SOON));
+    }
+    if let Some(live) = placement.live
+        && observed.route.as_ref().is_some_and(|route| route.live == Some(live.slot))
+    {
+        return fill_live(turn, &observed, live).await;
+    }
+    Ok(Next::In(LOOK))
+}
+
+/// Writes the last confirmed route again, for a router that lost it, with a row.
+pub(crate) async fn restore(
+    turn: &mut Turn<'_>,
+    makers: &Makers,
+    subject: Subject,
+) -> anyhow::Result<()> {
+    let live = turn.placement.route.and_then(|route| route.slot);
+    let expected = turn.memory.route.as_ref().map_or(0, |route| route.revision);
+    // A router that begins again counts revisions from one: a new epoch makes it the newer route.
+    turn.memory.fenced = None;
+    let confirmed = turn.placement.route.map_or(0, |route| route.epoch);
+    if turn.held.epoch <= confirmed {
+        let mut conn = turn.context.pool.acquire().await?;
+        turn.held = placements::claims::raise_epoch(&mut conn, &turn.held, confirmed)
+            .await?
+            .ok_or_else(|| anyhow::anyhow!("another node claimed the placement"))?;
+    }
+    turn.fence().await?;
+    let claim = turn.held.claim(None);
+    let target = &turn.context.target;
+    let route = target.restore(&claim, &turn.placement.place, expected, makers, live).await?;
+    let mut tx = turn.context.pool.begin().await?;
+    let confirmed = Confirmed { epoch: route.epoch, revision: route.revision, slot: route.live };
+    if placements::confirm_route(&mut tx, &turn.held, &confirmed).await? {
+        let row = NewEntry::engine(subject, Deed::RouteRestored { slot: route.live });
+        store::history::append_and_commit(tx, &[row]).await?;
+    }
+    turn.memory.route = Some(route);
+    Ok(())
+}
+
+/// Takes over what somebody did on the machine itself: it is where traffic goes, so it is live.
+async fn adopt(turn: &Turn<'_>, observed: &Observed, who: &str) -> anyhow::Result<()> {
+    let Some(route) = &observed.route else { return Ok(()) };
+    let placement = &turn.placement;
+    let mut tx = turn.context.pool.begin().await?;
+    let confirmed = Confirmed {
+        epoch: route.epoch.max(turn.held.epoch),
+        revision: route.revision,
+        slot: route.live,
+    };
+    if !placements::confirm_route(&mut tx, &turn.held, &confirmed).await? {
+        return Ok(());
+    }
+    if let (Some(slot), Some(warm)) = (route.live, placement.warm)
+        && warm.slot == slot
+    {
+        let live = Live { slot, pair: warm.pair, maker: warm.maker, since: route.applied_at };
+        // The other one becomes warm, so that the hand on the machine can be undone as quickly.
+        let was = placement.live.map(|was| placements::Warm {
+            slot: was.slot,
+            pair: was.pair,
+            maker: was.maker,
+            until: route.applied_at + placement.policy.warm_for,
+            end_asked: false,
+        });
+        placements::set_warm(&mut tx, &turn.held, None).await?;
+        placements::set_live(&mut tx, &turn.held, Some(&live)).await?;
+        placements::set_warm(&mut tx, &turn.held, was.as_ref()).await?;
+    }
+    let deed = Deed::RouteForeign { slot: route.live, who: who.to_owned() };
+    let row = NewEntry::engine(placement.subject(None), deed);
+    store::history::append_and_commit(tx, &[row]).await?;
+    Ok(())
+}
+
+/// What differs from what was made live, as a sentence.
+fn drift(placement: &Placement, observed: &Observed) -> Option<String> {
+    let routed = observed.route.as_ref().and_then(|route| route.live);
+    match (placement.live, routed) {
+        (Some(live), Some(routed)) if live.slot != routed => {
+            Some(format!("traffic goes to {routed}, and {} was made live", live.slot))
+        }
+        (Some(_), None) => Some("traffic was withdrawn by hand".to_owned()),
+        (None, Some(routed)) => Some(format!("traffic goes to {routed}, which nothing made live")),
+        _ => None,
+    }
+}
+
+/// Notes a difference, or that there is none any more: a row when it is news.
+async fn note(turn: &Turn<'_>, drift: Option<&str>) -> anyhow::Result<()> {
+    if turn.placement.drift.as_deref() == drift {
+        return Ok(());
+    }
+    let mut tx = turn.context.pool.begin().await?;
+    let news = placements::note_drift(&mut tx, &turn.held, drift).await?;
+    match (news, drift) {
+        (Some(true), Some(what)) => {
+            let deed = Deed::Drift { what: what.to_owned() };
+            let row = NewEntry::engine(turn.placement.subject(None), deed);
+            store::history::append_and_commit(tx, &[row]).await?;
+        }
+        _ => tx.commit().await?,
+    }
+    Ok(())
+}
+
+/// Ends warmth whose time is over, or whose instances are gone. True: it ended now.
+async fn end_warmth(turn: &Turn<'_>, observed: &Observed) -> anyhow::Result<bool> {
+    let Some(warm) = turn.placement.warm else { return Ok(false) };
+    // It never ends by time while a rollback waits or is active.
+    let wanted = turn.placement.busy_with.contains(&Kind::Rollback);
+    let mut conn = turn.context.pool.acquire().await?;
+    let now: OffsetDateTime = store::now(&mut conn).await?;
+    drop(conn);
+    let left = observed.slots.of(warm.slot).iter().any(|instance| instance.maker == warm.maker);
+    let why = if warm.end_asked {
+        "a person ended it"
+    } else if !left {
+        "its instances were removed"
+    } else if now >= warm.until && !wanted {
+        "its time is over"
+    } else {
+        return Ok(false);
+    };
+    let mut tx = turn.context.pool.begin().await?;
+    if !placements::set_warm(&mut tx, &turn.held, None).await? {
+        return Ok(true);
+    }
+    if warm.end_asked {
+        // The person's row tells of it already.
+        tx.commit().await?;
+    } else {
+        let deed = Deed::WarmthEnded { slot: warm.slot, why: why.to_owned() };
+        let row = NewEntry::engine(turn.placement.subject(None), deed);
+        store::history::append_and_commit(tx, &[row]).await?;
+    }
+    Ok(true)
+}
+
+/// Removes what is in a slot that is neither live nor warm. True: something is still there.
+async fn empty_idle(turn: &mut Turn<'_>, observed: &Arc<Observed>) -> anyhow::Result<bool> {
+    let makers = look::makers(None, &turn.placement);
+    let routed = observed.route.as_ref().and_then(|route| route.live);
+    let idle = Slot::ALL.into_iter().find(|slot| {
+        makers.of(*slot).is_none() && routed != Some(*slot) && !observed.slots.of(*slot).is_empty()
+    });
+    let Some(slot) = idle else {
+        turn.memory.settled.emptying = false;
+        return Ok(false);
+    };
+    turn.fence().await?;
+    if !turn.memory.settled.emptying {
+        let count = u16::try_from(observed.slots.of(slot).len()).unwrap_or(u16::MAX);
+        let mut tx = turn.context.pool.begin().await?;
+        if !placements::claims::still(&mut tx, &turn.held).await? {
+            return Ok(false);
+        }
+        let row =
+            NewEntry::engine(turn.placement.subject(None), Deed::StraysRemoved { slot, count });
+        store::history::append_and_commit(tx, &[row]).await?;
+        turn.memory.settled.emptying = true;
+    }
+    let claim = turn.held.claim(None);
+    turn.context.target.remove(&claim, &turn.placement.place, slot).await?;
+    Ok(true)
+}
+
+/// Keeps the live slot at its size, and the route at its names and addresses.
+async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyhow::Result<Next> {
+    let instances = observed.slots.of(live.slot);
+    let ours = || instances.iter().filter(|instance| instance.maker == live.maker);
+    let wanted = usize::from(turn.placement.size.count());
+    let there = ours().count();
+    let running = ours().filter(|instance| instance.state == InstanceState::Running).count();
+
+    if there == wanted && running == wanted {
+        turn.memory.settled.short_since = None;
+        let shape = (turn.placement.place.clone(), turn.placement.size.count());
+        if turn.memory.settled.refreshed.as_ref() != Some(&shape) {
+            refresh(&mut turn).await?;
+            turn.memory.settled.refreshed = Some(shape);
+        }
+        return Ok(Next::In(LOOK));
+    }
+    let since = *turn.memory.settled.short_since.get_or_insert_with(Instant::now);
+    if there == wanted && since.elapsed() < RESTART_POLICY {
+        return Ok(Next::In(SOON));
+    }
+    turn.fence().await?;
+    // A smaller size is what a person asked for, with his own row; what is missing is news.
+    let missing = wanted.saturating_sub(running);
+    let first = since.elapsed() < SOON || there == wanted;
+    if missing > 0 && first {
+        let why = ours().find_map(|instance| match &instance.state {
+            InstanceState::Exited { why } => Some(why.clone()),
+            InstanceState::Starting | InstanceState::Running => None,
+        });
+        let deed = Deed::InstancesRestored {
+            slot: live.slot,
+            count: u16::try_from(missing).unwrap_or(u16::MAX),
+            why: why.unwrap_or_else(|| "they were gone".to_owned()),
+        };
+        let mut tx = turn.context.pool.begin().await?;
+        if !placements::claims::still(&mut tx, &turn.held).await? {
+            return Ok(Next::Now);
+        }
+        let row = NewEntry::engine(turn.placement.subject(None), deed);
+        store::history::append_and_commit(tx, &[row]).await?;
+        turn.memory.settled.short_since = Some(Instant::now());
+    }
+    let mut conn = turn.context.pool.acquire().await?;
+    let parts = store::releases::plan_parts(&mut conn, live.pair).await?;
+    drop(conn);
+    let Some(parts) = parts else {
+        warn!(placement.id = %turn.placement.id, "The live pair is not stored");
+        return Ok(Next::In(LOOK));
+    };
+    // It runs already: a policy edited since does not take it away.
+    let plan = perform::plan(&turn, parts, live.maker, turn.placement.size.count(), true);
+    let claim = turn.held.claim(None);
+    if let Err(error) = turn.context.target.ensure(&claim, live.slot, &plan).await {
+        note(&turn, Some(&format!("instances are missing: {}", crate::chain(&error)))).await?;
+    }
+    Ok(Next::In(SOON))
+}
+
+async fn refresh(turn: &mut Turn<'_>) -> anyhow::Result<()> {
+    turn.fence().await?;
+    let makers = look::makers(None, &turn.placement);
+    let claim = turn.held.claim(None);
+    let route = turn.context.target.refresh(&claim, &turn.placement.place, &makers).await?;
+    let confirmed = Confirmed { epoch: route.epoch, revision: route.revision, slot: route.live };
+    let mut conn = turn.context.pool.acquire().await?;
+    placements::confirm_route(&mut conn, &turn.held, &confirmed).await?;
+    turn.memory.route = Some(route);
+    Ok(())
+}
