@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The page of all environments.
-#[server(prefix = "/api", endpoint = "environments/page")]
+#[server(name = SeeEnvironments, prefix = "/api", endpoint = "environments/page")]
 pub async fn environments() -> Answer<EnvironmentsPage> {
     Ok(control().environments(&asked()?).await?)
 }

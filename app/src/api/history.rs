@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::context::{asked, control};
 
 /// A page of rows, newest first.
-#[server(prefix = "/api", endpoint = "history/page")]
+#[server(name = SeeHistory, prefix = "/api", endpoint = "history/page")]
 pub async fn history(#[server(default)] filter: HistoryFilter) -> Answer<HistoryPage> {
     Ok(control().history(&asked()?, filter).await?)
 }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Who looks, if somebody is signed in.
-#[server(prefix = "/api", endpoint = "people/viewer")]
+#[server(name = SeeViewer, prefix = "/api", endpoint = "people/viewer")]
 pub async fn viewer() -> Answer<Option<Viewer>> {
     match maybe_asked() {
         Some(asked) => Ok(Some(control().viewer(&asked).await?)),
@@ -80,13 +80,13 @@ pub async fn end_other_sessions() -> Answer<()> {
 }
 
 /// One's own account.
-#[server(prefix = "/api", endpoint = "people/account")]
+#[server(name = SeeAccount, prefix = "/api", endpoint = "people/account")]
 pub async fn account() -> Answer<AccountPage> {
     Ok(control().account(&asked()?).await?)
 }
 
 /// People and their grants.
-#[server(prefix = "/api", endpoint = "people/page")]
+#[server(name = SeePeople, prefix = "/api", endpoint = "people/page")]
 pub async fn people() -> Answer<PeoplePage> {
     Ok(control().people(&asked()?).await?)
 }

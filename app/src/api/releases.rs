@@ -30,7 +30,7 @@ pub async fn look_up_image(
 }
 
 /// How far an inquiry is.
-#[server(prefix = "/api", endpoint = "releases/inquiry")]
+#[server(name = SeeInquiry, prefix = "/api", endpoint = "releases/inquiry")]
 pub async fn inquiry(id: InquiryId) -> Answer<InquiryPage> {
     Ok(control().inquiry(&asked()?, id).await?)
 }
@@ -49,7 +49,7 @@ pub async fn make_release(
 }
 
 /// The page of one release.
-#[server(prefix = "/api", endpoint = "releases/page")]
+#[server(name = SeeRelease, prefix = "/api", endpoint = "releases/page")]
 pub async fn release(id: ReleaseId) -> Answer<ReleasePage> {
     Ok(control().release(&asked()?, id).await?)
 }

@@ -90,7 +90,7 @@ pub async fn lift_hold(placement: PlacementId) -> Answer<()> {
 }
 
 /// The page of one rollout.
-#[server(prefix = "/api", endpoint = "rollouts/page")]
+#[server(name = SeeRollout, prefix = "/api", endpoint = "rollouts/page")]
 pub async fn rollout(id: RolloutId) -> Answer<RolloutPage> {
     Ok(control().rollout(&asked()?, id).await?)
 }

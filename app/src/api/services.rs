@@ -18,19 +18,19 @@ use super::{
 };
 
 /// The first page.
-#[server(prefix = "/api", endpoint = "services/board")]
+#[server(name = SeeBoard, prefix = "/api", endpoint = "services/board")]
 pub async fn board() -> Answer<Board> {
     Ok(control().board(&asked()?).await?)
 }
 
 /// The page of one service.
-#[server(prefix = "/api", endpoint = "services/page")]
+#[server(name = SeeService, prefix = "/api", endpoint = "services/page")]
 pub async fn service(project: Name, service: Name) -> Answer<ServicePage> {
     Ok(control().service(&asked()?, &project, &service).await?)
 }
 
 /// What the form for a new service offers.
-#[server(prefix = "/api", endpoint = "services/new")]
+#[server(name = SeeNewService, prefix = "/api", endpoint = "services/new")]
 pub async fn new_service() -> Answer<NewServicePage> {
     Ok(control().new_service(&asked()?).await?)
 }

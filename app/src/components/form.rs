@@ -107,7 +107,10 @@ where
             // Nothing was sent from here yet, but perhaps without scripts: the page says.
             None => ours && answered.get() == 0,
         };
-        let refused = value.get().and_then(Result::err).map(|error| error.0);
+        let refused = value.with(|answer| match answer {
+            Some(Err(error)) => Some(error.0.clone()),
+            Some(Ok(_)) | None => None,
+        });
         refused.filter(|_| is_ours)
     });
     let fields =

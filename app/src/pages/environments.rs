@@ -68,10 +68,10 @@ fn One(card: EnvironmentCard, acts: Acts) -> impl IntoView {
         <section
             class="environment"
             class:protected=environment.protected
-            aria-labelledby=heading.clone()
+            aria-labelledby=heading
         >
             <header>
-                <h3 id=heading>{environment.name.to_string()}</h3>
+                <h3 id=heading.clone()>{environment.name.to_string()}</h3>
                 {environment.protected.then(|| view! { <span class="tag">"protected"</span> })}
                 <span class="soft">{counts}</span>
             </header>

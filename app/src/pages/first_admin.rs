@@ -49,7 +49,7 @@ fn FirstForm(make: ServerAction<MakeFirstAdmin>, token: String) -> impl IntoView
                 name="name"
                 label="Name"
                 hint="What you sign in with, and what the history calls you."
-                check=reads::<PersonName>
+                check={reads::<PersonName>}
                 autocomplete="username"
                 required=true
                 autofocus=true

@@ -4,10 +4,7 @@ mod filter;
 mod row;
 mod seal;
 
-use crate::{
-    api::history,
-    components::loaded::Loaded,
-};
+use crate::{api::history, components::loaded::Loaded};
 use domain::view::{HistoryFilter, HistoryPage as View};
 use filter::{Chips, Wanted, export, query_of, read};
 use leptos::prelude::*;
@@ -76,18 +73,16 @@ fn Draw(view: View) -> impl IntoView {
                 .into_any()
         } else {
             view! {
-                <div class="history" role="table" aria-label="History, newest first">
-                    <div class="heads" role="row">
-                        <span role="columnheader">"When"</span>
-                        <span role="columnheader">"What"</span>
-                        <span role="columnheader">"Where"</span>
-                        <span role="columnheader">"Result"</span>
-                        <span role="columnheader" class="n">
-                            "Row"
-                        </span>
-                    </div>
-                    {rows.into_iter().map(|row| view! { <OneRow row /> }).collect_view()}
+                <div class="heads" aria-hidden="true">
+                    <span>"When"</span>
+                    <span>"What"</span>
+                    <span>"Where"</span>
+                    <span>"Result"</span>
+                    <span class="n">"Row"</span>
                 </div>
+                <ol class="history" aria-label="Rows, newest first">
+                    {rows.into_iter().map(|row| view! { <OneRow row /> }).collect_view()}
+                </ol>
             }
                 .into_any()
         }}

@@ -120,7 +120,7 @@ fn Draw(view: View, acts: Acts) -> impl IntoView {
                         value=looked_for.unwrap_or_default()
                         hint="NAME:TAG, with its registry in front if it has one."
                         placeholder="hello:1.0.0"
-                        check=reads::<ImageReference>
+                        check={reads::<ImageReference>}
                         required=true
                         mono=true
                     />
@@ -228,7 +228,7 @@ fn Make(id: InquiryId, facts: ImageFacts, service: Service, acts: Acts) -> impl 
                     label="Name"
                     value=name.map(String::from).unwrap_or_default()
                     hint="The tag, or a part of the content id. Shown everywhere."
-                    check=reads::<ReleaseName>
+                    check={reads::<ReleaseName>}
                     required=true
                     mono=true
                 />

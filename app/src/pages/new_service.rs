@@ -51,7 +51,7 @@ fn NewForm(view: View, add: ServerAction<AddService>) -> impl IntoView {
                 name="image"
                 label="Image"
                 hint="Optional: the first release is made of it. For example hello:1.0.0."
-                check=reads::<ImageReference>
+                check={reads::<ImageReference>}
                 mono=true
             />
             <PortField value=SpecForm::default().port />
@@ -109,7 +109,7 @@ fn Names(environments: Vec<Name>) -> impl IntoView {
             label="Project"
             hint="One that is there, or a new one."
             list="projects"
-            check=reads::<Name>
+            check={reads::<Name>}
             required=true
             on_typed=move |typed| project.set(typed)
         />
@@ -117,7 +117,7 @@ fn Names(environments: Vec<Name>) -> impl IntoView {
             name="name"
             label="Name"
             hint="a-z, 0-9 and dashes; a part of its host names."
-            check=reads::<Name>
+            check={reads::<Name>}
             required=true
             on_typed=move |typed| name.set(typed)
         />

@@ -97,7 +97,7 @@ fn Everybody(view: View, acts: Acts, me: Option<UserId>) -> impl IntoView {
                         name="name"
                         label="Name"
                         hint="What the person signs in with, and what the history says."
-                        check=reads::<PersonName>
+                        check={reads::<PersonName>}
                         required=true
                     />
                     <SecretField

@@ -52,7 +52,7 @@ pub fn SignInPage() -> impl IntoView {
                 <Field
                     name="name"
                     label="Name"
-                    check=reads::<PersonName>
+                    check={reads::<PersonName>}
                     autocomplete="username"
                     required=true
                     autofocus=true

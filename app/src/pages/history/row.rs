@@ -21,26 +21,22 @@ pub(super) fn OneRow(row: HistoryRow) -> impl IntoView {
     };
     let number = format::count(row.number.unsigned_abs());
     view! {
-        <details class="entry" role="rowgroup" id=format!("row-{}", row.number)>
-            <summary role="row">
-                <span class="when mono" role="cell">
-                    <Moment at=row.at />
-                </span>
-                <span class="say" role="cell">
-                    <Say sentence=row.sentence />
-                </span>
-                <span class="where" role="cell">
-                    {row.environment.unwrap_or_default()}
-                </span>
-                <span class="result" role="cell">
-                    <span class=tone>{row.result}</span>
-                </span>
-                <span class="number mono n" role="cell">
-                    {number}
-                </span>
-            </summary>
-            <div class="opened" role="row">
-                <div role="cell">
+        <li id=format!("row-{}", row.number)>
+            <details class="entry">
+                <summary>
+                    <span class="when mono">
+                        <Moment at=row.at />
+                    </span>
+                    <span class="say">
+                        <Say sentence=row.sentence />
+                    </span>
+                    <span class="where">{row.environment.unwrap_or_default()}</span>
+                    <span class="result">
+                        <span class=tone>{row.result}</span>
+                    </span>
+                    <span class="number mono n">{number}</span>
+                </summary>
+                <div class="opened">
                     {(!changes.is_empty()).then(|| view! { <Diff changes /> })}
                     {reason.map(|reason| view! { <p class="reason">"“" {reason} "”"</p> })}
                     <dl class="meta">
@@ -67,8 +63,8 @@ pub(super) fn OneRow(row: HistoryRow) -> impl IntoView {
                         <Fact name="hash" value=hash mono=true />
                     </dl>
                 </div>
-            </div>
-        </details>
+            </details>
+        </li>
     }
 }
 

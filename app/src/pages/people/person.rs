@@ -37,9 +37,9 @@ pub(super) fn OnePerson(
         (false, false) => None,
     };
     view! {
-        <li class="person" class:off=disabled aria-labelledby=heading.clone()>
+        <li class="person" class:off=disabled aria-labelledby=heading>
             <div class="who-is">
-                <h3 id=heading>{name.clone()}</h3>
+                <h3 id=heading.clone()>{name.clone()}</h3>
                 {disabled.then(|| view! { <p class="amber">"▲ disabled"</p> })}
                 <p class="faint">
                     {match last_seen_at {
