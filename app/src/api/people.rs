@@ -16,10 +16,7 @@ use super::{
 /// Who looks, if somebody is signed in.
 #[server(name = SeeViewer, prefix = "/api", endpoint = "people/viewer")]
 pub async fn viewer() -> Answer<Option<Viewer>> {
-    match maybe_asked() {
-        Some(asked) => Ok(Some(control().viewer(&asked).await?)),
-        None => Ok(None),
-    }
+    Ok(maybe_asked().map(|asked| asked.actor.viewer()))
 }
 
 /// Makes the first admin with the one-time token of the first start, and signs in.
@@ -41,8 +38,8 @@ pub async fn make_first_admin(
 /// Signs in and goes on to `next`, a path of ours.
 #[server(prefix = "/api", endpoint = "people/sign-in")]
 pub async fn sign_in(name: String, password: String, #[server(default)] next: String) -> Answer<()> {
-    let session = control().sign_in(origin(), &name, &password).await?;
-    begin_session(session);
+    let signed_in = control().sign_in(&origin(), &name, &password).await?;
+    begin_session(&signed_in.secret);
     go_to(typed::next(&next));
     Ok(())
 }
@@ -61,9 +58,8 @@ pub async fn sign_out() -> Answer<()> {
 /// Changes one's own password. Ends one's other sessions.
 #[server(prefix = "/api", endpoint = "people/change-password")]
 pub async fn change_password(current: String, password: String, again: String) -> Answer<()> {
-    typed::same(&password, &again)?;
-    let session = control().change_password(&asked()?, &current, &password).await?;
-    begin_session(session);
+    let secret = control().change_password(&asked()?, &current, &password, &again).await?;
+    begin_session(&secret);
     Ok(())
 }
 
@@ -94,8 +90,7 @@ pub async fn people() -> Answer<PeoplePage> {
 /// Adds a person, with a first password that the admin tells him.
 #[server(prefix = "/api", endpoint = "people/add")]
 pub async fn add_person(name: String, password: String) -> Answer<UserId> {
-    let name = typed::field("name", &name)?;
-    Ok(control().add_person(&asked()?, name, &password).await?)
+    Ok(control().add_person(&asked()?, &name, &password).await?)
 }
 
 /// Ends a person's sessions and lets him sign in no more.
@@ -125,11 +120,9 @@ pub async fn give_grant(
     #[server(default)] environment: String,
 ) -> Answer<GrantId> {
     let role = typed::field("role", &role)?;
-    let scope = domain::role::Scope::of(
-        typed::optional_id("project", &project)?,
-        typed::optional_id("environment", &environment)?,
-    );
-    Ok(control().give_grant(&asked()?, person, role, scope).await?)
+    let project = typed::optional_id("project", &project)?;
+    let environment = typed::optional_id("environment", &environment)?;
+    Ok(control().give_grant(&asked()?, person, role, project, environment).await?)
 }
 
 /// Takes a role away.

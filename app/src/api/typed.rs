@@ -92,18 +92,11 @@ pub fn ask(word: &str) -> Result<Ask, Problem> {
 #[must_use]
 pub fn password(typed: &str) -> Option<String> {
     match typed.chars().count() {
-        ..12 => Some("A password has at least 12 characters.".to_owned()),
+        ..12 => {
+            Some("A password has at least 12 characters. Four unrelated words are fine.".to_owned())
+        }
         12..=128 => None,
         _ => Some("A password has at most 128 characters.".to_owned()),
-    }
-}
-
-/// A password that was typed twice.
-pub fn same(password: &str, again: &str) -> Result<(), Problem> {
-    if password == again {
-        Ok(())
-    } else {
-        Err(Problem::invalid("again", "The two passwords differ. Type the same one twice."))
     }
 }
 
