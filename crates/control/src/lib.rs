@@ -4,23 +4,32 @@
 //! can not be done is a [`Problem`], which the page shows as it is.
 
 mod fault;
+mod hex;
+pub mod history;
+mod passwords;
+mod people;
 pub mod permit;
+mod sessions;
+mod streams;
 
 pub use fault::OrProblem;
-pub use permit::{Actor, Permit, Place};
+pub use permit::{Actor, Permit, Place, Refused};
+pub use sessions::{Authenticated, SignedIn};
 
 use domain::{
     error::Problem,
     history::{By, Deed, Origin, Subject},
 };
 use std::sync::Arc;
-use store::{Pool, Tx, history::NewEntry};
+use store::{Pool, PooledConn, Tx, history::NewEntry};
 
 /// What a person may ask. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
     pub(crate) pool: Pool,
     pub(crate) settings: Arc<Settings>,
+    passwords: Arc<passwords::Passwords>,
+    proving: Arc<history::Proving>,
 }
 
 /// What verbs need to know of how the program was started.
@@ -61,7 +70,17 @@ impl Control {
     /// Over a pool of connections of the application's role.
     #[must_use]
     pub fn new(pool: Pool, settings: Settings) -> Self {
-        Self { pool, settings: Arc::new(settings) }
+        Self {
+            pool,
+            settings: Arc::new(settings),
+            passwords: Arc::new(passwords::Passwords::new()),
+            proving: Arc::default(),
+        }
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn connection(&self, origin: &Origin) -> Result<PooledConn, Problem> {
+        self.pool.acquire().await.map_err(store::Error::from).or_problem(origin)
     }
 
     /// Begins the one transaction of a verb.

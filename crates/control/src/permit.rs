@@ -11,7 +11,7 @@ use domain::{
     role::{Action, Granted, Protection, Role, Scope},
 };
 use std::sync::Arc;
-use store::{Tx, history::Window};
+use store::{Tx, history::Window, sessions::Held};
 
 /// Somebody who is signed in, with what he was granted. Made only from a session.
 #[derive(Clone, Debug)]
@@ -22,20 +22,10 @@ pub struct Actor {
     pub(crate) held: Arc<[Held]>,
 }
 
-/// A grant, with the names of its scope as rows of the history carry them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub granted: Granted,
-    pub project: Option<String>,
-    pub environment: Option<String>,
-}
-
-impl Held {
-    /// "releaser in newstalk in staging".
-    fn words(&self) -> String {
-        let role = self.granted.role;
-        format!("{role} in {}", scope_words(self.project.as_deref(), self.environment.as_deref()))
-    }
+/// "releaser in newstalk in staging".
+fn held_words(held: &Held) -> String {
+    let scope = scope_words(held.project.as_deref(), held.environment.as_deref());
+    format!("{} in {scope}", held.granted.role)
 }
 
 /// "everything", "newstalk", "staging", "newstalk in staging".
@@ -163,7 +153,7 @@ impl Actor {
     ) -> Result<Permit, Refused> {
         let by = self.held.iter().find(|held| held.granted.allows(action, scope, protection));
         match by {
-            Some(held) => Ok(Permit { actor: self.id, action, scope, role: held.words() }),
+            Some(held) => Ok(Permit { actor: self.id, action, scope, role: held_words(held) }),
             None => Err(Refused {
                 action,
                 needs: action.needs(protection),
@@ -221,11 +211,8 @@ impl Control {
     /// Writes the row of a refusal and says what the person is told. If there can be no row, that is
     /// what he is told.
     pub(crate) async fn refuse(&self, asked: &Asked, refused: Refused, place: &Place) -> Problem {
-        let deed = Deed::Refused {
-            action: refused.action,
-            what: place.words(),
-            needs: refused.needs,
-        };
+        let deed =
+            Deed::Refused { action: refused.action, what: place.words(), needs: refused.needs };
         let row = asked.row(None, place.subject.clone(), deed);
         let written = async {
             let tx = self.begin(&asked.origin).await?;

@@ -6,7 +6,9 @@
 mod pages;
 mod proving;
 
-pub use pages::{Exported, Selection, Window, after, count, export, of_rollout, page};
+pub use pages::{
+    Exported, FilterLists, Selection, Window, after, count, export, filter_lists, of_rollout, page,
+};
 pub use proving::{grants_protect_history, prove};
 
 use crate::{Conn, Error, Result, Tx};

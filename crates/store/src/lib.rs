@@ -34,6 +34,9 @@ use std::{str::FromStr, time::Duration};
 /// A pool of connections.
 pub type Pool = sqlx::PgPool;
 
+/// A connection that goes back to its pool.
+pub type PooledConn = sqlx::pool::PoolConnection<sqlx::Postgres>;
+
 /// One connection, also one with a transaction open.
 pub type Conn = sqlx::PgConnection;
 

@@ -19,20 +19,26 @@ pub struct Window {
 }
 
 impl Window {
-    /// The same rule as in the statements below, for rows that are in memory already.
+    /// Whether a row may be seen: the same rule as in the function `history_through`.
     #[must_use]
     pub fn shows(&self, row: &Stored) -> bool {
-        let covers =
-            |mine: &Option<String>, theirs: &Option<String>| mine.is_none() || mine == theirs;
         let touches = |mine: &Option<String>, theirs: &Option<String>| {
             mine.is_none() || theirs.is_none() || mine == theirs
         };
-        self.whole
-            && covers(&self.project, &row.project)
-            && covers(&self.environment, &row.environment)
+        self.shows_whole(row)
             || row.visibility == Visibility::View
                 && touches(&self.project, &row.project)
                 && touches(&self.environment, &row.environment)
+    }
+
+    /// Whether a row may be seen with all that is known of it, also where it came from.
+    #[must_use]
+    pub fn shows_whole(&self, row: &Stored) -> bool {
+        let covers =
+            |mine: &Option<String>, theirs: &Option<String>| mine.is_none() || mine == theirs;
+        self.whole
+            && covers(&self.project, &row.project)
+            && covers(&self.environment, &row.environment)
     }
 }
 
@@ -311,4 +317,52 @@ pub async fn export(
             Ok(Exported { row: raw.try_into()?, previous })
         })
         .collect()
+}
+
+/// Names for the lists of the filter.
+#[derive(Clone, Debug)]
+pub struct FilterLists {
+    pub people: Vec<String>,
+    pub services: Vec<String>,
+    pub environments: Vec<String>,
+}
+
+/// What can be chosen in the filter, of what may be seen, at most 500 of each.
+pub async fn filter_lists(conn: &mut Conn, windows: &[Window]) -> Result<FilterLists> {
+    let through = Columns::from(windows);
+    Ok(sqlx::query_as!(
+        FilterLists,
+        r#"
+        with through as (
+            select project, environment, whole
+            from unnest($1::text[], $2::text[], $3::bool[]) as w (project, environment, whole)
+        )
+        select
+            array(
+                select name from users
+                where exists (select from through where whole)
+                order by lower(name) limit 500
+            ) as "people!",
+            array(
+                select distinct s.name
+                from services s
+                join projects p on p.id = s.project_id
+                join through w on w.project is null or w.project = p.name
+                order by s.name limit 500
+            ) as "services!",
+            array(
+                select e.name
+                from environments e
+                where exists (
+                    select from through w where w.environment is null or w.environment = e.name
+                )
+                order by e.position limit 500
+            ) as "environments!"
+        "#,
+        &through.projects as &[Option<String>],
+        &through.environments as &[Option<String>],
+        &through.whole,
+    )
+    .fetch_one(conn)
+    .await?)
 }
