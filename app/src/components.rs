@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod ask_form;
 pub mod bar;
+pub mod chart;
 pub mod diff;
 pub mod failure;
 pub mod field;

@@ -159,6 +159,7 @@ impl Live {
     ) {
         let about = Callback::new(move |row: Row| about(&row));
         let waiting = StoredValue::new(None::<TimeoutHandle>);
+        let asks = Callback::new(move |()| ask_again());
         let ask_again = Callback::new(move |()| {
             if waiting.with_value(Option::is_some) {
                 return;
@@ -167,7 +168,7 @@ impl Live {
                 move || {
                     // The page may be gone by now, and its timer with it.
                     if waiting.try_update_value(Option::take).is_some() {
-                        ask_again();
+                        asks.run(());
                     }
                 },
                 GATHER_ROWS_FOR,

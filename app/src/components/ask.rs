@@ -86,19 +86,19 @@ pub fn Ask(
             aria-describedby=effect_id.clone()
         >
             <header>
-                <h3 id=title_id>{title}</h3>
+                <h3 id=title_id.clone()>{title}</h3>
                 <button
                     type="button"
                     class="plain small"
                     command="close"
-                    commandfor=id
+                    commandfor=id.clone()
                     aria-label="Close, change nothing"
                     on:click=close
                 >
                     <Icon of=icondata::LuX />
                 </button>
             </header>
-            <p class="effect" id=effect_id>
+            <p class="effect" id=effect_id.clone()>
                 {effect}
             </p>
             {children()}

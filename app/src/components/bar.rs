@@ -73,6 +73,7 @@ fn Places(viewer: Viewer) -> impl IntoView {
                 .any(|under| path.starts_with(under))
     };
     let at = move |place: &'static str| (path.get() == place).then_some("page");
+    let label = format!("Account of {}", viewer.name);
     let initial = viewer.name.chars().next().map(String::from).unwrap_or_default();
     view! {
         <nav aria-label="Pages">
@@ -110,7 +111,7 @@ fn Places(viewer: Viewer) -> impl IntoView {
         <div class="end">
             <Freshness />
             <ThemeSwitch />
-            <a class="who" href="/account" aria-label=format!("Account of {}", viewer.name)>
+            <a class="who" href="/account" aria-label=label>
                 <i aria-hidden="true">{initial}</i>
                 <span>{viewer.name}</span>
             </a>

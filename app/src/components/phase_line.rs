@@ -103,7 +103,7 @@ pub fn PhaseTicks(card: RolloutCard, placement: PlacementId) -> impl IntoView {
                         })
                         .collect_view()}
                 </div>
-                <p class=if stuck { "said bad" } else { "said" }>
+                <p class="said" class:bad=stuck>
                     <b>{phase}</b>
                     " "
                     {said}

@@ -15,7 +15,7 @@ pub fn SlotMark(
     is: &'static str,
 ) -> impl IntoView {
     let text = if is.is_empty() { of.to_string() } else { format!("{of}, {is}") };
-    view! { <span class=class_of(slot, idle)>{text}</span> }
+    view! { <span class=class_of(of, idle)>{text}</span> }
 }
 
 fn class_of(slot: Slot, idle: bool) -> &'static str {

@@ -11,7 +11,7 @@ use crate::{
         when::Ago,
     },
     format,
-    live::{Seconds, live},
+    live::Seconds,
 };
 use domain::{
     rollout::{self, Ask, Phase},
@@ -106,10 +106,14 @@ fn Rolls(service: String, cell: Cell, active: RolloutCard) -> impl IntoView {
     let state = state_of(&active);
     let title = format!("{} {} in {}", service, active.release.name, cell.environment_name);
     let (id, card) = (active.id, active.clone());
-    let way_out = move || {
-        let (after, open) = state.with(|state| {
+    // Changes seldom, so a dialog that is open stays open.
+    let way = Memo::new(move |_| {
+        state.with(|state| {
             (state.phase.is_after_switch(), rollout::accept(state, None, Ask::Abort).is_ok())
-        });
+        })
+    });
+    let way_out = move || {
+        let (after, open) = way.get();
         (open && cell.may.abort).then(|| {
             let (label, effect) = if after {
                 ("Roll back", "All new requests go back to the slot that was live, in one switch. What this rollout made is removed.")

@@ -1,0 +1,209 @@
+//! The one action, always in the same place: what may be asked now, by the rule that also refuses on
+//! the server.
+
+use crate::components::moves::{AskOf, Deploy, GoBack};
+use domain::{
+    rollout::{self, Ask, Phase, State},
+    view::RolloutPage as Page,
+};
+use leptos::prelude::*;
+
+/// What the place of the action offers. Changes seldom, so a dialog that is open stays open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    /// Before the switch.
+    Abort,
+    /// After the switch: the same request, and it says what it does.
+    TakeBack,
+    Promote,
+    /// Retry, or abort.
+    Errored { after_switch: bool },
+    /// On its way back or being cleaned up: nothing is left to ask.
+    Leaving(Phase),
+    Ended(Phase),
+}
+
+fn offer(state: &State) -> Offer {
+    match state.phase {
+        phase if phase.is_end() => Offer::Ended(phase),
+        phase if state.trouble.is_some() => {
+            Offer::Errored { after_switch: phase.is_after_switch() }
+        }
+        Phase::AwaitingPromotion => Offer::Promote,
+        phase @ (Phase::SwitchingBack | Phase::CleaningUp) => Offer::Leaving(phase),
+        phase if phase.is_after_switch() => Offer::TakeBack,
+        _ => Offer::Abort,
+    }
+}
+
+/// The sentence and the button.
+#[component]
+pub fn Actions(page: Page, state: Memo<State>) -> impl IntoView {
+    let now = Memo::new(move |_| state.with(offer));
+    view! { <div class="actions">{move || drawn(&page, state, now.get())}</div> }
+}
+
+fn drawn(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
+    let asked = page.asked.as_ref().map(|(what, by)| match what {
+        Ask::Abort => format!("{by} asked to abort it"),
+        Ask::Promote => format!("{by} promoted it"),
+        Ask::Retry => format!("{by} asked to retry it"),
+    });
+    let old = page.card.from.as_ref().map(|from| from.name.clone());
+    let after_switch = match (&old, page.card.state.pinned.and_then(|pinned| pinned.previous)) {
+        (Some(old), Some(previous)) => format!("all goes back to {old} in {} in one switch", previous.slot),
+        _ => "nothing was live before: it is withdrawn".to_owned(),
+    };
+    let hint = |words: &str| {
+        let words = asked.clone().unwrap_or_else(|| words.to_owned());
+        view! { <span class="soft hint">{words}</span> }
+    };
+    match offer {
+        Offer::Abort => view! {
+            {hint("the traffic has not moved")}
+            {ask(page, state, Ask::Abort, "Abort", "primary")}
+        }
+        .into_any(),
+        Offer::TakeBack => view! {
+            {hint(&after_switch)}
+            {ask(page, state, Ask::Abort, "Roll back", "primary")}
+        }
+        .into_any(),
+        Offer::Promote => view! {
+            {hint("verified; it waits for a person")}
+            {ask(page, state, Ask::Abort, "Abort", "")}
+            {ask(page, state, Ask::Promote, "Promote", "primary")}
+        }
+        .into_any(),
+        Offer::Errored { after_switch } => {
+            let back = if after_switch { "Roll back" } else { "Abort" };
+            view! {
+                {hint("it waits for a person")}
+                {ask(page, state, Ask::Abort, back, "")}
+                {ask(page, state, Ask::Retry, "Retry", "primary")}
+            }
+            .into_any()
+        }
+        Offer::Leaving(phase) => {
+            let words = match phase {
+                Phase::SwitchingBack => "the traffic is on its way back",
+                _ => "what it made is being removed",
+            };
+            view! { {hint(words)} }.into_any()
+        }
+        Offer::Ended(phase) => ended(page, phase),
+    }
+}
+
+/// After the end the way back is a rollout of its own, and so is another try.
+fn ended(page: &Page, phase: Phase) -> AnyView {
+    let service = page.service.to_string();
+    let cell = page.cell.clone();
+    let ours_is_live = cell.live.as_ref().is_some_and(|live| live.release.id == page.card.release.id);
+    let busy = cell.active.is_some() || cell.waiting.is_some();
+    if let Some(active) = cell.active.as_ref().or(cell.waiting.as_ref()) {
+        return view! {
+            <span class="soft hint">"another rollout holds this place now"</span>
+            <a class="button" href=format!("/rollouts/{}", active.id)>
+                "Open it"
+            </a>
+        }
+        .into_any();
+    }
+    if phase == Phase::Succeeded && ours_is_live && cell.may.roll_back && !busy {
+        let warm = cell.warm.clone();
+        let to = warm.as_ref().map(|warm| warm.release.clone()).or_else(|| page.card.from.clone());
+        let hint = if warm.is_some() { "the way back is warm: one switch" } else { "" };
+        return view! {
+            <span class="soft hint">{hint}</span>
+            {to.map(|to| {
+                view! {
+                    <GoBack service cell to warm=warm.is_some() trigger="Roll back" class="primary" />
+                }
+            })}
+        }
+        .into_any();
+    }
+    let failed = matches!(phase, Phase::Failed | Phase::Aborted | Phase::RolledBack);
+    if failed && !ours_is_live && cell.may.start && !busy {
+        let release = page.card.release.clone();
+        return view! { <Deploy service cell release class="" /> }.into_any();
+    }
+    ().into_any()
+}
+
+fn ask(page: &Page, state: Memo<State>, what: Ask, label: &'static str, class: &'static str) -> AnyView {
+    let allowed = match what {
+        Ask::Abort => page.may.abort,
+        Ask::Promote => page.may.promote,
+        // Whoever may start it may let it go on.
+        Ask::Retry => page.may.start,
+    };
+    let asked = page.asked.as_ref().map(|(what, _)| *what);
+    let dark = Signal::derive(move || {
+        if !allowed {
+            return Some("You may not do this here.".to_owned());
+        }
+        state.with(|state| rollout::accept(state, asked, what)).err().map(|why| why.to_string())
+    });
+    let name = format!("{} {} in {}", page.service, page.card.release.name, page.environment);
+    let (title, effect) = words(page, what, label, &name);
+    view! {
+        <AskOf rollout=page.card.id what label title effect protected=page.protected class dark />
+    }
+    .into_any()
+}
+
+/// The question, and what a yes does.
+fn words(page: &Page, what: Ask, label: &str, name: &str) -> (String, String) {
+    let old = page.card.from.as_ref().map(|from| from.name.as_str());
+    let effect = match (what, label, old) {
+        (Ask::Promote, ..) => format!(
+            "All new requests in {} go to {} in one switch. Requests in flight end where they began.",
+            page.environment, page.card.release.name
+        ),
+        (Ask::Retry, ..) => "It goes on from the phase it stopped in. What is already done is not done twice.".to_owned(),
+        (Ask::Abort, "Roll back", Some(old)) => format!(
+            "All new requests go back to {old} in one switch. The instances of {} finish what they have and are removed.",
+            page.card.release.name
+        ),
+        (Ask::Abort, "Roll back", None) => format!(
+            "Nothing was live before, so requests are answered 503 until something is deployed. The instances of {} are removed.",
+            page.card.release.name
+        ),
+        (Ask::Abort, _, Some(old)) => format!(
+            "The instances of {} are removed. The traffic stays on {old}.",
+            page.card.release.name
+        ),
+        (Ask::Abort, _, None) => format!("The instances of {} are removed.", page.card.release.name),
+    };
+    (format!("{label} {name}?"), effect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::rollout::Trouble;
+    use time::macros::datetime;
+
+    #[test]
+    fn what_is_offered_is_never_refused_by_the_rule() {
+        for phase in Phase::ALL {
+            for errored in [false, true] {
+                let mut state = State::queued(datetime!(2026-11-21 12:00 UTC));
+                state.phase = phase;
+                state.trouble =
+                    errored.then(|| Trouble::Unreachable { why: "no answer".to_owned() });
+                let asks: &[Ask] = match offer(&state) {
+                    Offer::Abort | Offer::TakeBack => &[Ask::Abort],
+                    Offer::Promote => &[Ask::Abort, Ask::Promote],
+                    Offer::Errored { .. } => &[Ask::Abort, Ask::Retry],
+                    Offer::Leaving(_) | Offer::Ended(_) => &[],
+                };
+                for ask in asks {
+                    assert_eq!(rollout::accept(&state, None, *ask), Ok(()), "{phase} {ask:?}");
+                }
+            }
+        }
+    }
+}
