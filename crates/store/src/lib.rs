@@ -8,6 +8,7 @@ pub mod board;
 pub mod configurations;
 pub mod environments;
 pub mod failures;
+pub mod figures;
 pub mod grants;
 pub mod history;
 pub mod idempotency;

@@ -2,6 +2,10 @@
 //!
 //! A session ends 30 minutes after it was last seen, and 12 hours after it began.
 
+mod again;
+
+pub use again::again;
+
 use crate::{Conn, Error, Pool, Result};
 use domain::{
     id::{EnvironmentId, ProjectId, SessionId, UserId},
