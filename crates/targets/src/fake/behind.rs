@@ -2,12 +2,12 @@
 
 use super::{
     Fake,
-    machine::{Life, now},
+    machine::{Life, Route, now},
 };
 use crate::Result;
 use domain::{
     id::{PlacementId, ReleaseId},
-    name::ContentId,
+    name::{ContentId, HostName},
     release::ImageFacts,
     slot::Slot,
     target::{RouteSeen, Second},
@@ -165,6 +165,14 @@ impl Fake {
     /// Adds a second to what the witness counted.
     pub fn count(&self, placement: PlacementId, slot: Slot, second: Second) {
         self.behind(|machine| machine.routes.entry(placement).or_default().count(slot, second));
+    }
+
+    /// Which slot answers requests to a host name.
+    #[must_use]
+    pub fn serves(&self, host: &HostName) -> Option<Slot> {
+        let machine = self.machine();
+        let routed = |route: &&Route| route.there && route.host_names.contains(host);
+        machine.routes.values().find(routed)?.live
     }
 
     /// From now on a slot answers this in each second in which it is live.

@@ -584,7 +584,15 @@ impl Route {
             traffic.last_answer_ms = Some(second.at * 1000);
         }
         let seconds = self.seconds.of_mut(slot);
-        seconds.insert(second.at, second);
+        seconds
+            .entry(second.at)
+            .and_modify(|there| {
+                there.requests += second.requests;
+                there.failures += second.failures;
+                there.latencies.extend(&second.latencies);
+                there.longest_gap_ms = there.longest_gap_ms.max(second.longest_gap_ms);
+            })
+            .or_insert(second);
         while seconds.len() > usize::try_from(KEPT).unwrap_or(usize::MAX) {
             seconds.pop_first();
         }

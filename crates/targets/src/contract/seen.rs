@@ -1,0 +1,155 @@
+//! What is seen: the dead, the absent, figures and hints.
+
+use super::{
+    Harness, assert_refused, assert_unreachable, claim, make_live, observed, probe, route_of,
+    running, settled, story, until,
+};
+use crate::fake::sample;
+use domain::{
+    slot::{
+        PerSlot,
+        Slot::{Blue, Green},
+    },
+    target::InstanceState,
+};
+use futures::StreamExt;
+use std::time::Duration;
+
+pub async fn a_dead_instance_is_seen_with_its_reason(h: &dyn Harness) {
+    let place = sample::place("dying");
+    let plan = h.dying_plan(&place);
+
+    let why = until("it died", || async {
+        h.target().ensure(&claim(&plan, 1), Blue, &plan).await.expect("asked");
+        match observed(h, &place).await.slots.blue.first()?.state.clone() {
+            InstanceState::Exited { why } => Some(why),
+            InstanceState::Starting | InstanceState::Running => None,
+        }
+    })
+    .await;
+
+    assert_eq!(why, "exit code 1");
+}
+
+pub async fn an_instance_that_restarts_keeps_its_address(h: &dyn Harness) {
+    let (place, plan) = story(h, "restarted");
+    let route = make_live(h, Blue, &plan).await;
+    let before = observed(h, &place).await.slots.blue[0].clone();
+
+    h.restart(&before).await;
+
+    let after = until("it is back", || async {
+        let one = observed(h, &place).await.slots.blue.first()?.clone();
+        let answers = h.target().probe(&place, Blue, plan.maker, &probe(&plan)).await.ok()?;
+        (one.restarts > 0 && answers.iter().all(|answer| answer.passed)).then_some(one)
+    })
+    .await;
+    assert_eq!((after.id, after.restarts), (before.id, 1));
+    assert_eq!(route_of(h, &place).await, route);
+    assert_eq!(h.served_by(&place).await, Some(Blue));
+}
+
+pub async fn a_target_that_is_away_is_an_error_and_never_empty(h: &dyn Harness) {
+    let (place, plan) = story(h, "away");
+    make_live(h, Blue, &plan).await;
+    let other = h.plan(&place, 1);
+
+    h.set_reachable(false).await;
+    assert_unreachable(h.target().check().await);
+    assert_unreachable(h.target().observe(&place).await);
+    assert_unreachable(h.target().preflight(&plan, Some(Blue)).await);
+    assert_unreachable(h.target().ensure(&claim(&other, 1), Green, &other).await);
+    assert_unreachable(h.target().remove(&claim(&other, 1), &place, Green).await);
+    assert_unreachable(h.target().probe(&place, Blue, plan.maker, &probe(&plan)).await);
+    assert_unreachable(h.target().usage(std::slice::from_ref(&place)).await);
+    h.set_reachable(true).await;
+
+    assert_eq!(running(&observed(h, &place).await.slots.blue), 1);
+    assert_eq!(h.served_by(&place).await, Some(Blue), "traffic never left");
+}
+
+pub async fn every_second_is_counted_once(h: &dyn Harness) {
+    let (place, plan) = story(h, "counted");
+    make_live(h, Blue, &plan).await;
+    let since = h.target().traffic(&place, 0).await.expect("asked").now;
+
+    for _ in 0..5 {
+        assert_eq!(h.served_by(&place).await, Some(Blue));
+    }
+    let traffic = until("the second is over", || async {
+        let traffic = h.target().traffic(&place, since).await.expect("asked");
+        let requests: u32 = traffic.slots.blue.seconds.iter().map(|second| second.requests).sum();
+        (requests >= 5 && traffic.now > since + 2).then_some(traffic)
+    })
+    .await;
+
+    let PerSlot { blue, green } = traffic.slots;
+    let at: Vec<i64> = blue.seconds.iter().map(|second| second.at).collect();
+    assert_eq!(at, (since..traffic.now).collect::<Vec<_>>(), "each second once, and no gap");
+    assert_eq!(blue.seconds.iter().map(|second| second.requests).sum::<u32>(), 5);
+    assert_eq!(blue.seconds.iter().flat_map(|s| &s.latencies).map(|(_, n)| n).sum::<u32>(), 5);
+    assert!(blue.requests >= 5 && blue.failures == 0 && blue.last_answer_ms.is_some());
+    assert_eq!((green.requests, green.in_flight), (0, 0));
+}
+
+pub async fn what_instances_use_is_seen_from_the_second_round_on(h: &dyn Harness) {
+    let (place, plan) = story(h, "used");
+    make_live(h, Blue, &plan).await;
+    let empty = sample::place("unused");
+    let places = [place.clone(), empty.clone()];
+    let id = observed(h, &place).await.slots.blue[0].id.clone();
+
+    let used = until("there are samples", || async {
+        let used = h.target().usage(&places).await.expect("asked");
+        (!used[0].1.is_empty()).then_some(used)
+    })
+    .await;
+
+    assert_eq!(
+        used.iter().map(|(of, _)| *of).collect::<Vec<_>>(),
+        [place.placement, empty.placement]
+    );
+    let one = &used[0].1[0];
+    assert_eq!((used[0].1.len(), used[1].1.len()), (1, 0));
+    assert_eq!((&one.instance, one.memory_limit_bytes), (&id, plan.limits.memory_bytes));
+    assert!(one.memory_bytes > 0 && one.memory_bytes < one.memory_limit_bytes, "{one:?}");
+    assert!(one.processes >= 1 && (0.0..400.0).contains(&one.cpu_percent), "{one:?}");
+}
+
+pub async fn a_change_is_hinted_at(h: &dyn Harness) {
+    let (place, plan) = story(h, "watched");
+    let mut hints = h.target().watch();
+    let second = Duration::from_secs(1);
+    tokio::time::timeout(2 * second, hints.next()).await.expect("one at the beginning");
+    make_live(h, Blue, &plan).await;
+    while tokio::time::timeout(second, hints.next()).await.is_ok() {}
+
+    let one = observed(h, &place).await.slots.blue[0].clone();
+    h.remove_by_hand(&one).await;
+
+    tokio::time::timeout(second, hints.next()).await.expect("a hint within a second");
+}
+
+pub async fn an_image_is_looked_up_kept_and_released(h: &dyn Harness) {
+    let (place, plan) = story(h, "image");
+    let by_id = plan.image.to_string().parse().expect("a reference");
+    let nowhere = "nobody-has-this:1".parse().expect("a reference");
+
+    let facts = h.target().image(&by_id, false).await.expect("found");
+    let missing = h.target().image(&nowhere, true).await;
+    for _ in 0..2 {
+        h.target().keep_image(&plan.image).await.expect("kept");
+    }
+    for _ in 0..2 {
+        h.target().release_image(&plan.image).await.expect("released");
+    }
+    let gone = format!("sha256:{}", "0".repeat(64)).parse().expect("a content id");
+
+    assert_eq!(facts.id, plan.image);
+    assert!(!facts.runs_as_root());
+    assert!(assert_refused(missing).contains("nobody-has-this:1"));
+    assert_refused(h.target().keep_image(&gone).await);
+    h.target().release_image(&gone).await.expect("nothing to do");
+    h.target().image(&by_id, false).await.expect("still there");
+    h.target().fence(&settled(&place, 1), &place).await.expect("and nothing else happened");
+}
