@@ -12,6 +12,8 @@ use super::{
     context::{asked, control, go_to},
     typed,
 };
+#[cfg(feature = "ssr")]
+use domain::name::ImageReference;
 
 /// Asks the engine what an image is, and goes on to `back`, the form that follows the answer.
 /// `pull` is a checkbox: fetch it from its registry even if one of that name is there.
@@ -22,10 +24,11 @@ pub async fn look_up_image(
     #[server(default)] pull: Option<String>,
     #[server(default)] back: String,
 ) -> Answer<InquiryId> {
-    let reference = typed::field("reference", &reference)?;
+    let reference: ImageReference = typed::field("reference", &reference)?;
+    let image = typed::escaped(reference.as_str());
     let pull = typed::checked(&pull);
     let inquiry = control().look_up_image(&asked()?, service, reference, pull).await?;
-    go_to(&format!("{}?inquiry={inquiry}", typed::next(&back)));
+    go_to(&format!("{}?inquiry={inquiry}&image={image}", typed::next(&back)));
     Ok(inquiry)
 }
 

@@ -16,6 +16,8 @@ use super::{
     context::{asked, control, go_to},
     typed,
 };
+#[cfg(feature = "ssr")]
+use domain::name::ImageReference;
 
 /// The first page.
 #[server(name = SeeBoard, prefix = "/api", endpoint = "services/board")]
@@ -49,7 +51,7 @@ pub async fn add_service(
     let asked = asked()?;
     let project: Name = typed::field("project", &project)?;
     let name: Name = typed::field("name", &name)?;
-    let image = typed::optional("image", &image)?;
+    let image = typed::optional::<ImageReference>("image", &image)?;
     let size = super::service_form::size(&size)?;
     let spec = spec.parse()?;
     let limits = limits.parse()?;
@@ -59,8 +61,9 @@ pub async fn add_service(
     match image {
         None => go_to(&home),
         Some(image) => {
+            let shown = typed::escaped(image.as_str());
             let inquiry = control().look_up_image(&asked, added, image, false).await?;
-            go_to(&format!("{home}/releases/new?inquiry={inquiry}"));
+            go_to(&format!("{home}/releases/new?inquiry={inquiry}&image={shown}"));
         }
     }
     Ok(added)

@@ -53,7 +53,7 @@ pub fn MoreSpec(spec: SpecForm) -> impl IntoView {
                 label="Path of the check"
                 value=spec.health_path
                 hint="Asked of each instance. 2xx and 3xx mean ready."
-                check=reads::<UrlPath>
+                check={reads::<UrlPath>}
                 required=true
                 mono=true
             />
@@ -101,7 +101,7 @@ pub fn MoreSpec(spec: SpecForm) -> impl IntoView {
                 value=spec.version_field
                 hint="Of the check's JSON answer, for example version. A rollout then proves that the \
                       release itself answers. Empty: not asked."
-                check=reads::<VersionField>
+                check={reads::<VersionField>}
                 mono=true
             />
         </fieldset>

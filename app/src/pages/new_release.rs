@@ -5,7 +5,7 @@
 
 use crate::{
     api::{
-        ApiError,
+        Answer,
         releases::{self, LookUpImage, MakeRelease},
         services,
     },
@@ -34,9 +34,6 @@ use std::time::Duration;
 /// How often the page asks how far the inquiry is.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// The service, and the inquiry if there is one already.
-type View = (Service, Option<InquiryPage>);
-
 /// What the forms of this page do.
 #[derive(Clone, Copy)]
 struct Acts {
@@ -44,68 +41,79 @@ struct Acts {
     make: ServerAction<MakeRelease>,
 }
 
-/// The page.
+/// The page. The inquiry is loaded apart, so that following it does not touch the form above it.
 #[component]
 pub fn NewReleasePage() -> impl IntoView {
     let acts = Acts { look_up: ServerAction::new(), make: ServerAction::new() };
     let (params, query) = (use_params_map(), use_query_map());
-    let asked_again = RwSignal::new(0_u32);
-    let source = move || {
+    let names = move || {
         let params = params.read();
-        let part = |name| params.get(name).unwrap_or_default();
-        (part("project"), part("service"), query.read().get("inquiry"), asked_again.get())
+        (params.get("project").unwrap_or_default(), params.get("service").unwrap_or_default())
     };
-    let page = Resource::new_blocking(source, |(project, service, inquiry, _)| async move {
+    let service = Resource::new_blocking(names, |(project, service)| async move {
         let (project, service) = named(&project, &service)?;
-        let service = services::service(project, service).await?;
-        let inquiry = match inquiry {
-            None => None,
-            Some(id) => {
-                let gone = || ApiError::from(Problem::not_found("inquiry"));
-                let id: InquiryId = id.parse().map_err(|_| gone())?;
-                Some(releases::inquiry(id).await?)
-            }
-        };
-        Ok((service, inquiry))
+        services::service(project, service).await
+    });
+    let asked_again = RwSignal::new(0_u32);
+    let source = move || (query.read().get("inquiry"), asked_again.get());
+    let inquiry = Resource::new_blocking(source, |(id, _)| async move {
+        let Some(id) = id else { return Ok(None) };
+        match id.parse::<InquiryId>() {
+            Ok(id) => releases::inquiry(id).await.map(Some),
+            Err(_) => Err(Problem::not_found("inquiry").into()),
+        }
     });
     Effect::new(move |_| {
-        let waits = page.with(|page| {
-            let inquiry = page.as_ref()?.as_ref().ok()?.1.as_ref()?;
-            Some(inquiry.answer == InquiryAnswer::Waiting)
+        let waits = inquiry.with(|inquiry| match inquiry {
+            Some(Ok(Some(inquiry))) => inquiry.answer == InquiryAnswer::Waiting,
+            _ => false,
         });
-        if waits == Some(true)
-            && let Ok(soon) = set_timeout_with_handle(
-                move || asked_again.update(|count| *count += 1),
-                ASK_AGAIN,
-            )
-        {
+        if !waits {
+            return;
+        }
+        let again = move || asked_again.update(|count| *count += 1);
+        if let Ok(soon) = set_timeout_with_handle(again, ASK_AGAIN) {
             on_cleanup(move || soon.clear());
         }
     });
+    let image = query.get_untracked().get("image").unwrap_or_default();
 
     view! {
         <Title text="New release" />
-        <Loaded page draw=move |view: View| view! { <Draw view acts /> }.into_any() />
+        <Loaded
+            page=service
+            draw=move |service: Service| {
+                let image = image.clone();
+                view! { <Draw service inquiry image acts /> }.into_any()
+            }
+        />
     }
 }
 
 #[component]
-fn Draw(view: View, acts: Acts) -> impl IntoView {
-    let (service, inquiry) = view;
+fn Draw(
+    service: Service,
+    inquiry: Resource<Answer<Option<InquiryPage>>>,
+    /// What was looked up, in the address.
+    image: String,
+    acts: Acts,
+) -> impl IntoView {
     let home = format!("/projects/{}/services/{}", service.project, service.name);
-    let looked_for = inquiry.as_ref().map(|inquiry| match &inquiry.answer {
-        InquiryAnswer::Image(facts) => facts.reference.to_string(),
-        _ => String::new(),
-    });
     let hidden = vec![
         ("service", service.id.to_string()),
         ("back", format!("{home}/releases/new")),
     ];
+    let name = service.name.to_string();
+    let (crumb, after) = (format!("{} / {name}", service.project), service);
+    let found = move |inquiry: Option<InquiryPage>| {
+        let service = after.clone();
+        inquiry.map(|inquiry| view! { <Found inquiry service acts /> }).into_any()
+    };
     view! {
         <p class="crumb">
-            <a href=home>{format!("{} / {}", service.project, service.name)}</a>
+            <a href=home>{crumb}</a>
         </p>
-        <h1>{format!("New release of {}", service.name)}</h1>
+        <h1>{format!("New release of {name}")}</h1>
         <p class="lead">
             "A release is an image and the settings of the service as they are now. Once made, it \
              does not change."
@@ -117,7 +125,7 @@ fn Draw(view: View, acts: Acts) -> impl IntoView {
                     <Field
                         name="reference"
                         label="Image"
-                        value=looked_for.unwrap_or_default()
+                        value=image
                         hint="NAME:TAG, with its registry in front if it has one."
                         placeholder="hello:1.0.0"
                         check={reads::<ImageReference>}
@@ -134,7 +142,7 @@ fn Draw(view: View, acts: Acts) -> impl IntoView {
                     </div>
                 </Form>
             </section>
-            {inquiry.map(|inquiry| view! { <Found inquiry service acts /> })}
+            <Loaded page=inquiry draw=found />
         </div>
     }
 }

@@ -96,7 +96,7 @@ fn Against(against: ReleaseAgainst, service: String, release: ReleaseName) -> im
         Some(live) => view! {
             <span class="mono">{live.release.name.clone()}</span>
             " "
-            <SlotMark slot=live.slot />
+            <SlotMark of=live.slot />
         }
         .into_any(),
         None => view! { <span class="soft">"nothing is deployed"</span> }.into_any(),
