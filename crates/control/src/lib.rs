@@ -3,18 +3,28 @@
 //! A verb never touches a target. What needs a machine becomes rows that the engine finds. What
 //! can not be done is a [`Problem`], which the page shows as it is.
 
+mod board;
+mod changes;
+mod environments;
 mod fault;
 mod hex;
 pub mod history;
+mod inquiries;
 mod passwords;
 mod people;
 pub mod permit;
+mod places;
+mod releases;
+mod rollouts;
+mod services;
 mod sessions;
+mod settings;
 mod streams;
 
 pub use fault::OrProblem;
 pub use permit::{Actor, Permit, Place, Refused};
 pub use sessions::{Authenticated, SignedIn};
+pub use settings::Settings;
 
 use domain::{
     error::Problem,
@@ -30,15 +40,6 @@ pub struct Control {
     pub(crate) settings: Arc<Settings>,
     passwords: Arc<passwords::Passwords>,
     proving: Arc<history::Proving>,
-}
-
-/// What verbs need to know of how the program was started.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The port of the router, for the addresses that pages show.
-    pub router_port: u16,
-    /// The host name of the console, which no service may have: cookies ignore ports.
-    pub console_host: String,
 }
 
 /// Who asks, from where. The first argument of every verb.

@@ -1,0 +1,140 @@
+//! The board: services down, environments across. What one may not see is not there.
+
+use crate::{Actor, Asked, Control, OrProblem};
+use domain::{
+    error::Problem,
+    name::HostName,
+    role::{Action, Protection, Scope},
+    service::Exposure,
+    view::{Allowed, Board, BoardEnvironment, BoardProject, BoardService, HistoryFilter},
+};
+use store::{
+    Conn,
+    board::{Drawn, Which},
+    history::Selection,
+};
+
+/// How many of the newest rows the board tells.
+const HAPPENING: i64 = 12;
+
+/// Which buttons are lit on a placement. A view of its own, because the table is asked, never a
+/// role.
+pub(crate) fn may_placement(actor: &Actor, scope: Scope, protection: Protection) -> Allowed {
+    let may = |action| actor.may(action, scope, protection);
+    Allowed {
+        start: may(Action::RolloutStart),
+        abort: may(Action::RolloutAbort),
+        roll_back: may(Action::RolloutRollBack),
+        promote: may(Action::RolloutPromote),
+        configure: may(Action::ConfigurationEdit),
+        release: may(Action::ReleaseCreate),
+        edit: may(Action::PlacementScale),
+    }
+}
+
+/// Which buttons are lit on a service: those that need no environment.
+pub(crate) fn may_service(actor: &Actor, scope: Scope) -> Allowed {
+    Allowed {
+        release: actor.may(Action::ReleaseCreate, scope, Protection::Open),
+        edit: actor.may(Action::ServiceEdit, scope, Protection::Open),
+        ..Allowed::default()
+    }
+}
+
+/// "port 8080".
+fn note(exposure: Exposure) -> String {
+    match exposure {
+        Exposure::Http { port } => format!("port {port}"),
+        Exposure::None => "no port".to_owned(),
+    }
+}
+
+impl Control {
+    /// The cells of `which` that the person may see, with their cards and buttons.
+    pub(crate) async fn visible_cells(
+        &self,
+        conn: &mut Conn,
+        asked: &Asked,
+        which: Which,
+    ) -> Result<Vec<Drawn>, Problem> {
+        let origin = &asked.origin;
+        let mut drawn = store::board::cells(conn, which).await.or_problem(origin)?;
+        let place = |drawn: &Drawn| {
+            let scope = Scope::Both { project: drawn.project, environment: drawn.cell.environment };
+            (scope, Protection::from(drawn.cell.protected))
+        };
+        drawn.retain(|drawn| {
+            let (scope, protection) = place(drawn);
+            asked.actor.may(Action::View, scope, protection)
+        });
+        store::board::with_cards(conn, &mut drawn).await.or_problem(origin)?;
+        for drawn in &mut drawn {
+            let (scope, protection) = place(drawn);
+            drawn.cell.may = may_placement(&asked.actor, scope, protection);
+        }
+        Ok(drawn)
+    }
+
+    /// With the router's port, where there is a name.
+    pub(crate) fn address(&self, host: Option<&HostName>) -> Option<String> {
+        host.map(|host| format!("http://{host}:{}", self.settings.router_port))
+    }
+
+    /// The first page.
+    pub async fn board(&self, asked: &Asked) -> Result<Board, Problem> {
+        let origin = &asked.origin;
+        let actor = &asked.actor;
+        let mut conn = self.connection(origin).await?;
+        let number = store::history::head(&mut conn).await.or_problem(origin)?.number;
+
+        let environments = store::environments::all(&mut conn).await.or_problem(origin)?;
+        let environments = environments
+            .into_iter()
+            .filter(|known| {
+                let scope = Scope::Environment { environment: known.environment.id };
+                actor.may(Action::View, scope, known.environment.protection())
+            })
+            .map(|known| BoardEnvironment {
+                id: known.environment.id,
+                name: known.environment.name,
+                protected: known.environment.protected,
+                target: known.target_name,
+            })
+            .collect();
+
+        let mut projects: Vec<BoardProject> = Vec::new();
+        for drawn in self.visible_cells(&mut conn, asked, Which::All).await? {
+            if projects.last().is_none_or(|project| project.id != drawn.project) {
+                let (id, name) = (drawn.project, drawn.project_name.clone());
+                projects.push(BoardProject { id, name, services: Vec::new() });
+            }
+            let services = &mut projects.last_mut().expect("one was just pushed").services;
+            if services.last().is_none_or(|service| service.id != drawn.service) {
+                services.push(BoardService {
+                    id: drawn.service,
+                    name: drawn.service_name,
+                    note: note(drawn.exposure),
+                    cells: Vec::new(),
+                });
+            }
+            services.last_mut().expect("one was just pushed").cells.push(drawn.cell);
+        }
+
+        let now = store::now(&mut conn).await.or_problem(origin)?;
+        let newest = Selection::new(&actor.windows(), &HistoryFilter::default(), now);
+        let happening =
+            store::history::page(&mut conn, &newest, HAPPENING).await.or_problem(origin)?;
+        let happening = happening
+            .iter()
+            .map(store::history::Stored::row)
+            .collect::<store::Result<_>>()
+            .or_problem(origin)?;
+        Ok(Board {
+            number,
+            environments,
+            projects,
+            happening,
+            may_add_service: actor.may_somewhere(Action::ServiceEdit),
+        })
+    }
+}

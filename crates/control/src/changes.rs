@@ -1,0 +1,206 @@
+//! What differs between two of a kind, in words: for rows of the history and for pages that ask
+//! "what would change?". Everything is compared line by line, so nothing that differs is left out.
+
+use domain::{
+    configuration::Variables,
+    history::Change,
+    name::HostName,
+    policy::Policy,
+    service::{Exposure, Limits, ServiceSpec, Size, Strategy},
+};
+use std::time::Duration;
+use store::releases::PlanParts;
+
+/// A thing as lines: what, and its value. An empty value is none.
+type Lines = Vec<(String, String)>;
+
+/// Between two specs; without one before, everything is new.
+pub(crate) fn of_spec(before: Option<&ServiceSpec>, after: &ServiceSpec) -> Vec<Change> {
+    between(before.map(spec).unwrap_or_default(), spec(after))
+}
+
+/// Between two configurations.
+pub(crate) fn of_configuration(
+    before: Option<(&Variables, &Limits)>,
+    after: (&Variables, &Limits),
+) -> Vec<Change> {
+    between(before.map(configuration).unwrap_or_default(), configuration(after))
+}
+
+/// Between two policies.
+pub(crate) fn of_policy(before: Option<&Policy>, after: &Policy) -> Vec<Change> {
+    between(before.map(policy).unwrap_or_default(), policy(after))
+}
+
+/// Between two ways a placement may be: how many instances, under which names.
+pub(crate) fn of_placement(
+    before: Option<(Size, &[HostName])>,
+    after: (Size, &[HostName]),
+) -> Vec<Change> {
+    between(before.map(placement).unwrap_or_default(), placement(after))
+}
+
+/// Between what runs and what would run.
+pub(crate) fn of_parts(before: Option<&PlanParts>, after: &PlanParts) -> Vec<Change> {
+    between(before.map(parts).unwrap_or_default(), parts(after))
+}
+
+/// One line that was edited.
+pub(crate) fn one(what: &str, before: Option<String>, after: Option<String>) -> Change {
+    Change { what: what.to_owned(), before, after }
+}
+
+fn between(before: Lines, after: Lines) -> Vec<Change> {
+    let value = |lines: &Lines, what: &str| {
+        lines.iter().find(|(w, value)| w == what && !value.is_empty()).map(|(_, v)| v.clone())
+    };
+    let gone = before.iter().filter(|(what, _)| !after.iter().any(|(w, _)| w == what));
+    after
+        .iter()
+        .chain(gone)
+        .map(|(what, _)| one(what, value(&before, what), value(&after, what)))
+        .filter(|change| change.before != change.after)
+        .collect()
+}
+
+fn parts(parts: &PlanParts) -> Lines {
+    let mut lines =
+        vec![line("release", &parts.release.name), line("image", parts.release.image.short())];
+    lines.extend(spec(&parts.release.spec));
+    lines.push(line("configuration", parts.configuration.number));
+    let limits = &parts.configuration.limits;
+    lines.extend(configuration((&parts.configuration.variables, limits)));
+    lines
+}
+
+fn spec(spec: &ServiceSpec) -> Lines {
+    let check = &spec.readiness;
+    vec![
+        line(
+            "port",
+            match spec.exposure {
+                Exposure::Http { port } => port.to_string(),
+                Exposure::None => "none".to_owned(),
+            },
+        ),
+        line("health path", &check.path),
+        line("health interval", time(check.interval)),
+        line("health timeout", time(check.timeout)),
+        line("health retries", check.retries),
+        line("start period", time(check.start_period)),
+        line("version field", spec.version_field.as_ref().map_or("", |field| field.as_str())),
+        // Quoted, so that the arguments can be told apart.
+        line(
+            "command",
+            spec.command.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(" "),
+        ),
+        line("user", spec.user.map(|user| user.to_string()).unwrap_or_default()),
+        line(
+            "strategy",
+            match spec.strategy {
+                Strategy::BlueGreen => "blue-green",
+                Strategy::Recreate => "recreate",
+            },
+        ),
+        line("writable root", yes(spec.writable_root)),
+    ]
+}
+
+fn configuration((variables, limits): (&Variables, &Limits)) -> Lines {
+    // A variable that is there and empty is not one that is not there.
+    let shown =
+        |value: &str| if value.is_empty() { "(empty)".to_owned() } else { value.to_owned() };
+    let mut lines: Lines =
+        variables.0.iter().map(|(name, value)| (name.to_string(), shown(value))).collect();
+    lines.push(line("CPU", format!("{} cores", f64::from(limits.cpu_millis) / 1000.0)));
+    lines.push(line("memory", bytes(limits.memory_bytes)));
+    lines.push(line("processes", limits.pids));
+    lines
+}
+
+fn policy(policy: &Policy) -> Lines {
+    vec![
+        line("approvals", policy.approvals),
+        line("promote by hand", yes(policy.promote_by_hand)),
+        line("a wait for a person expires after", time(policy.expire_after)),
+        line("prepare within", time(policy.prepare_within)),
+        line("readiness passes", policy.passes),
+        line("verify within", time(policy.verify_within)),
+        line("switch within", time(policy.switch_within)),
+        line("observe for", time(policy.observe_for)),
+        line("drain for", time(policy.drain_for)),
+        line("keep warm for", time(policy.warm_for)),
+        line("requests in a window", policy.window_requests),
+        line("errors above the baseline", format!("{} points", policy.error_points)),
+        line("failures that count", policy.error_floor),
+        line("errors without a baseline", format!("{} %", policy.error_absolute)),
+        line("p95 times the baseline", policy.slower_times),
+        line("p95 above the baseline", format!("{} ms", policy.slower_ms)),
+        line("root allowed", yes(policy.root_allowed)),
+    ]
+}
+
+fn placement((size, hosts): (Size, &[HostName])) -> Lines {
+    let hosts = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    vec![line("instances", size.count()), line("host names", hosts)]
+}
+
+fn line(what: &str, value: impl ToString) -> (String, String) {
+    (what.to_owned(), value.to_string())
+}
+
+fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
+fn time(time: Duration) -> String {
+    match (time.as_secs(), time.subsec_millis()) {
+        (seconds, 0) => format!("{seconds} s"),
+        (seconds, millis) => format!("{} ms", seconds * 1000 + u64::from(millis)),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{bytes} bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_changed_and_removed_is_told_and_nothing_else() {
+        let before = Variables::parse("A=1\nB=2\nC=").expect("good");
+        let after = Variables::parse("B=3\nC=\nD=4").expect("good");
+        let limits = Limits::DEFAULT;
+
+        let changes = of_configuration(Some((&before, &limits)), (&after, &limits));
+
+        let told = |what: &str, before: Option<&str>, after: Option<&str>| {
+            one(what, before.map(str::to_owned), after.map(str::to_owned))
+        };
+        assert_eq!(
+            changes,
+            [
+                told("B", Some("2"), Some("3")),
+                told("D", None, Some("4")),
+                told("A", Some("1"), None)
+            ]
+        );
+    }
+
+    #[test]
+    fn every_number_of_a_policy_is_compared() {
+        let before = Policy::of_new(false);
+        let after = Policy { slower_ms: 101, root_allowed: true, ..before.clone() };
+
+        let changes = of_policy(Some(&before), &after);
+
+        assert_eq!(changes.len(), 2);
+        assert_eq!(of_policy(None, &after).len(), 17);
+    }
+}

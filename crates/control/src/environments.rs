@@ -1,0 +1,190 @@
+//! Environments and how careful they are; and what a new installation begins with.
+
+use crate::{Asked, Control, OrProblem, changes, places};
+use domain::{
+    environment::Environment,
+    error::Problem,
+    history::{Deed, Subject},
+    id::{EnvironmentId, TargetId},
+    name::Name,
+    policy::Policy,
+    role::{Action, Scope},
+    view::{EnvironmentCard, EnvironmentsPage},
+};
+use store::{Tx, history::NewEntry, targets::Target};
+use uuid::Uuid;
+
+/// The environments of a new installation, in their order, and which of them are protected.
+const FIRST: [(&str, bool); 3] = [("local", false), ("staging", false), ("production", true)];
+
+/// The target that a new installation has.
+const TARGET: &str = "Docker, this machine";
+
+impl Control {
+    /// The page of all environments that may be seen.
+    pub async fn environments(&self, asked: &Asked) -> Result<EnvironmentsPage, Problem> {
+        let origin = &asked.origin;
+        let actor = &asked.actor;
+        let mut conn = self.connection(origin).await?;
+        let counts = store::environments::counts(&mut conn).await.or_problem(origin)?;
+        let cards = store::environments::all(&mut conn).await.or_problem(origin)?;
+        let cards: Vec<_> = cards
+            .into_iter()
+            .filter_map(|known| {
+                let place = places::of_environment(&known.environment);
+                let may = |action| actor.may(action, place.scope, place.protection);
+                if !may(Action::View) {
+                    return None;
+                }
+                let environment = known.environment.id;
+                let seen = counts.iter().filter(|count| {
+                    let scope = Scope::Both { project: count.project, environment };
+                    count.environment == environment
+                        && actor.may(Action::View, scope, place.protection)
+                });
+                let (placements, live) =
+                    seen.fold((0, 0), |sum, count| (sum.0 + count.placements, sum.1 + count.live));
+                Some(EnvironmentCard {
+                    target: known.target_name,
+                    target_ok: known.target_answers,
+                    target_says: known.target_says,
+                    placements: u32::try_from(placements).unwrap_or(u32::MAX),
+                    live: u32::try_from(live).unwrap_or(u32::MAX),
+                    may_edit: may(Action::EnvironmentEdit),
+                    environment: known.environment,
+                })
+            })
+            .collect();
+        Ok(EnvironmentsPage {
+            may_edit: cards.iter().any(|card| card.may_edit),
+            environments: cards,
+        })
+    }
+
+    /// Changes the policy. Rollouts that were asked for keep the one they pinned.
+    pub async fn edit_policy(
+        &self,
+        asked: &Asked,
+        environment: EnvironmentId,
+        policy: Policy,
+    ) -> Result<(), Problem> {
+        self.edit_environment(asked, environment, |before| {
+            checked(&policy)?;
+            Ok(Environment { policy, ..before })
+        })
+        .await
+    }
+
+    /// Whether an environment asks for more than the ordinary.
+    pub async fn set_protected(
+        &self,
+        asked: &Asked,
+        environment: EnvironmentId,
+        protected: bool,
+    ) -> Result<(), Problem> {
+        self.edit_environment(asked, environment, |before| Ok(Environment { protected, ..before }))
+            .await
+    }
+
+    async fn edit_environment(
+        &self,
+        asked: &Asked,
+        id: EnvironmentId,
+        edit: impl FnOnce(Environment) -> Result<Environment, Problem>,
+    ) -> Result<(), Problem> {
+        let origin = &asked.origin;
+        let mut tx = self.begin(origin).await?;
+        let before = store::environments::lock(&mut tx, id)
+            .await
+            .or_problem(origin)?
+            .ok_or_else(|| Problem::not_found("environment"))?;
+        let place = places::of_environment(&before);
+        let (mut tx, permit) = self.permit_in(tx, asked, Action::EnvironmentEdit, &place).await?;
+        let after = edit(before.clone())?;
+        let changes = changes_of(Some(&before), &after);
+        if changes.is_empty() {
+            return Ok(());
+        }
+
+        store::environments::edit(&mut tx, &after).await.or_problem(origin)?;
+        let row = asked.entry(&permit, place.subject, Deed::EnvironmentChanged);
+        self.commit(tx, origin, &[row.with_changes(changes)]).await
+    }
+
+    /// Gives a new installation its environments on this machine's target. Where there is any
+    /// environment, nothing is done; two programs that start at once do it once.
+    pub async fn begin_installation(&self) -> store::Result<()> {
+        let mut tx: Tx = self.pool.begin().await?;
+        if !store::environments::none_yet(&mut tx).await? {
+            return Ok(());
+        }
+        let target = Target {
+            id: TargetId(Uuid::now_v7()),
+            name: TARGET.to_owned(),
+            kind: "docker".to_owned(),
+        };
+        store::targets::add(&mut tx, &target).await?;
+        let mut rows = Vec::new();
+        for (position, (name, protected)) in (1..).zip(FIRST) {
+            let name: Name = name.parse().expect("our own names are names");
+            let policy = self.settings.policy.clone().unwrap_or(Policy::of_new(protected));
+            let id = EnvironmentId(Uuid::now_v7());
+            let environment = Environment { id, name, position, protected, policy };
+            store::environments::add(&mut tx, &environment, target.id).await?;
+            let subject =
+                Subject { environment: Some(environment.name.clone()), ..Subject::default() };
+            let row = NewEntry::engine(subject, Deed::EnvironmentChanged);
+            rows.push(row.with_changes(changes_of(None, &environment)));
+        }
+        store::history::append_and_commit(tx, &rows).await?;
+        Ok(())
+    }
+}
+
+fn changes_of(before: Option<&Environment>, after: &Environment) -> Vec<domain::history::Change> {
+    let word = |protected: bool| if protected { "yes" } else { "no" }.to_owned();
+    let mut changes = changes::of_policy(before.map(|before| &before.policy), &after.policy);
+    if before.is_none_or(|before| before.protected != after.protected) {
+        let was = before.map(|before| word(before.protected));
+        changes.insert(0, changes::one("protected", was, Some(word(after.protected))));
+    }
+    changes
+}
+
+/// What the machine can not do yet, or could never end by.
+fn checked(policy: &Policy) -> Result<(), Problem> {
+    let wrong = |field: &str, sentence: &str| Err(Problem::invalid(field, sentence));
+    if policy.approvals > 0 {
+        return wrong("approvals", "Approvals are not offered yet: this is 0.");
+    }
+    if policy.promote_by_hand {
+        return wrong("promote_by_hand", "Promotion by hand is not offered yet: leave it off.");
+    }
+    if policy.passes == 0 {
+        return wrong("passes", "At least one pass, or nothing is verified.");
+    }
+    if policy.window_requests == 0 {
+        return wrong("window_requests", "A window holds at least one request.");
+    }
+    let shares = [("error_points", policy.error_points), ("error_absolute", policy.error_absolute)];
+    for (field, share) in shares {
+        if !(share > 0.0 && share <= 100.0) {
+            return wrong(field, "This is more than 0 and at most 100.");
+        }
+    }
+    if !(policy.slower_times >= 1.0 && policy.slower_times <= 100.0) {
+        return wrong("slower_times", "This is 1 to 100.");
+    }
+    let times = [
+        ("prepare_within", policy.prepare_within),
+        ("verify_within", policy.verify_within),
+        ("switch_within", policy.switch_within),
+        ("observe_for", policy.observe_for),
+    ];
+    for (field, time) in times {
+        if time.is_zero() {
+            return wrong(field, "This is longer than nothing.");
+        }
+    }
+    Ok(())
+}

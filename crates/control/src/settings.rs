@@ -1,0 +1,28 @@
+//! What verbs need to know of how the program was started.
+
+use domain::{name::HostName, policy::Policy};
+
+/// Given once, at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The port of the router, for the addresses that pages show.
+    pub router_port: u16,
+    /// The host name of the console, which no service may have: cookies ignore ports.
+    pub console_host: String,
+    /// Under which names services come: `SERVICE.PROJECT.ENVIRONMENT.localhost`.
+    pub base_domain: HostName,
+    /// The policy that the environments of a new installation begin with, where it is not the
+    /// product's own. Those that are there keep theirs.
+    pub policy: Option<Policy>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            router_port: 7380,
+            console_host: "localhost".to_owned(),
+            base_domain: "localhost".parse().expect("localhost is a host name"),
+            policy: None,
+        }
+    }
+}
