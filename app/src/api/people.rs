@@ -27,10 +27,9 @@ pub async fn make_first_admin(
     password: String,
     again: String,
 ) -> Answer<()> {
-    let name = typed::field("name", &name)?;
-    typed::same(&password, &again)?;
-    let session = control().make_first_admin(origin(), &token, name, &password).await?;
-    begin_session(session);
+    let made =
+        control().make_first_admin(&origin(), &token, &name, &password, &again).await?;
+    begin_session(&made.secret);
     go_to("/");
     Ok(())
 }
