@@ -1,0 +1,41 @@
+// The Docker engine as the tests see it: beside Pilothouse, never through it.
+
+import { join } from 'node:path';
+import { ROOT, run } from './machine.ts';
+
+const docker = (...args: string[]) => run('docker', args);
+
+/** Ids of everything of a kind that carries the label. */
+async function labelled(kind: 'container' | 'network', label: string): Promise<string[]> {
+  const all = kind === 'container' ? ['--all'] : [];
+  const ids = await docker(kind, 'ls', ...all, '--quiet', '--no-trunc', '--filter', `label=${label}`);
+  return ids.split('\n').filter(Boolean);
+}
+
+export const containers = (label: string) => labelled('container', label);
+
+/** Removes the containers and networks that carry the label, and nothing else. */
+export async function removeLabelled(label: string): Promise<void> {
+  for (const id of await labelled('container', label)) await docker('container', 'rm', '--force', '--volumes', id);
+  for (const id of await labelled('network', label)) await docker('network', 'rm', id);
+}
+
+/** Kills a container as a fault would, so that its restart policy acts. */
+export const killContainer = (id: string) => docker('container', 'kill', id);
+
+/** Builds an image of the example; its tag is its version. Switches: examples/hello/src/switches.rs. */
+export const helloImage = (image: string, ...switches: string[]) =>
+  run(join(ROOT, 'tools', 'hello-image'), [image, ...switches]);
+
+/** A /16 that no network of this engine uses, so that two runs on one machine do not collide. */
+export async function freeAddressPool(): Promise<string> {
+  const ids = (await docker('network', 'ls', '--quiet')).split('\n').filter(Boolean);
+  const format = '{{range .IPAM.Config}}{{.Subnet}} {{end}}';
+  const taken = ids.length ? await docker('network', 'inspect', '--format', format, ...ids) : '';
+  const first = Math.floor(Math.random() * 90);
+  for (let step = 0; step < 90; step++) {
+    const second = 160 + ((first + step) % 90);
+    if (!taken.includes(`10.${second}.`)) return `10.${second}.0.0/16`;
+  }
+  throw new Error('no /16 under 10.160 to 10.249 is free in the Docker engine');
+}

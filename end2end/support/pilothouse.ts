@@ -1,0 +1,134 @@
+// The real program for one worker: a fresh data directory, ports, a router and an address pool of
+// its own, so that two runs on one machine do not meet.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freeAddressPool, removeLabelled } from './docker.ts';
+import { end, ended, freePorts, PROGRAMS, until } from './machine.ts';
+
+export class Pilothouse {
+  private console?: ChildProcess;
+  private router?: ChildProcess;
+
+  private constructor(
+    /** Where everything of this run lies. */
+    readonly data: string,
+    /** The name of this installation, on the labels of all that it makes in Docker. */
+    readonly installation: string,
+    private readonly consolePort: number,
+    private readonly routerPort: number,
+    private readonly settings: Record<string, string>,
+  ) {}
+
+  /** Starts everything, and waits until it is ready for a person. */
+  static async start(settings: Record<string, string> = {}): Promise<Pilothouse> {
+    for (const program of [PROGRAMS.console, PROGRAMS.router, PROGRAMS.hello, join(PROGRAMS.site, 'hash.txt')]) {
+      if (!existsSync(program)) throw new Error(`${program} is not there; please run: make test`);
+    }
+    const data = await mkdtemp(join(tmpdir(), 'pilothouse-end2end-'));
+    const [consolePort, routerPort] = await freePorts(2);
+    const installation = `e2e-${randomBytes(5).toString('hex')}`;
+    const apart = { PILOTHOUSE_ADDRESS_POOL: await freeAddressPool(), PILOTHOUSE_INSTALLATION: installation };
+    const pilothouse = new Pilothouse(data, installation, consolePort, routerPort, { ...apart, ...settings });
+    try {
+      await pilothouse.startRouter();
+      await pilothouse.startConsole();
+    } catch (error) {
+      const told = pilothouse.tails();
+      await pilothouse.remove();
+      throw new Error(`${(error as Error).message}\n${told}`);
+    }
+    return pilothouse;
+  }
+
+  /** Where people go. Browsers accept its Secure cookies because it is called localhost. */
+  get url(): string {
+    return `http://localhost:${this.consolePort}`;
+  }
+
+  /** Where users of a service go. */
+  serviceUrl(service: string, project: string, environment: string, path = '/'): string {
+    return `http://${service}.${project}.${environment}.localhost:${this.routerPort}${path}`;
+  }
+
+  /** The link with which the first admin is made, while there is none. */
+  firstAdminLink(): string {
+    return readFileSync(join(this.data, 'first-admin-link'), 'utf8').trim();
+  }
+
+  get label(): string {
+    return `pilothouse.installation=${this.installation}`;
+  }
+
+  logs(): [name: string, path: string][] {
+    return ['pilothouse.log', 'pilothouse-router.log']
+      .map((name): [string, string] => [name, join(this.data, name)])
+      .filter(([, path]) => existsSync(path));
+  }
+
+  async startRouter(): Promise<void> {
+    const state = join(this.data, 'router');
+    await mkdir(state, { recursive: true, mode: 0o700 });
+    const listen = `127.0.0.1:${this.routerPort}`;
+    const args = ['serve', '--state-dir', state, '--socket', this.socket, '--listen', listen];
+    const router = (this.router = this.spawn('pilothouse-router', PROGRAMS.router, args, {}));
+    await this.ready('the router listens', router, 20, async () => existsSync(this.socket));
+  }
+
+  async startConsole(): Promise<void> {
+    const listen = `127.0.0.1:${this.consolePort}`;
+    const args = ['serve', '--data-dir', this.data, '--listen', listen];
+    args.push('--site-dir', PROGRAMS.site, '--router-socket', this.socket);
+    const console = (this.console = this.spawn('pilothouse', PROGRAMS.console, args, this.settings));
+    await this.ready('the console is ready', console, 60, async () => (await fetch(`${this.url}/readyz`)).ok);
+  }
+
+  /** Ends the control plane: SIGTERM as an operator would, SIGKILL as a fault would. */
+  async stopConsole(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.console) await end(this.console, signal, 15);
+  }
+
+  async stopRouter(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.router) await end(this.router, signal, 45);
+  }
+
+  /** Ends everything and takes away what it made, in Docker too. */
+  async remove(): Promise<void> {
+    await this.stopConsole();
+    await removeLabelled(this.label);
+    await this.stopRouter('SIGKILL');
+    await rm(this.data, { recursive: true, force: true });
+  }
+
+  private get socket(): string {
+    return join(this.data, 'router', 'control.sock');
+  }
+
+  private spawn(name: string, program: string, args: string[], settings: Record<string, string>): ChildProcess {
+    const log = openSync(join(this.data, `${name}.log`), 'a');
+    // Nothing of the caller's own Pilothouse may reach the one under test.
+    const inherited = Object.entries(process.env).filter(
+      ([key]) => !key.startsWith('PILOTHOUSE_') && key !== 'DATABASE_URL',
+    );
+    const env = { ...Object.fromEntries(inherited), ...settings };
+    const child = spawn(program, args, { stdio: ['ignore', log, log], env });
+    closeSync(log);
+    return child;
+  }
+
+  private async ready(what: string, child: ChildProcess, seconds: number, ask: () => Promise<boolean>): Promise<void> {
+    await until(what, seconds, async () => ended(child) || (await ask()));
+    if (ended(child)) throw new Error(`${child.spawnfile} ended before ${what}`);
+  }
+
+  /** The ends of the logs, for an error message. */
+  private tails(): string {
+    return this.logs()
+      .map(([name, path]) => `--- ${name}\n${readFileSync(path, 'utf8').split('\n').slice(-25).join('\n')}`)
+      .join('\n');
+  }
+}
