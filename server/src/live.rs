@@ -1,0 +1,264 @@
+//! The live stream: history rows without a gap, then states and samples as they happen.
+//!
+//! ```text
+//! hub --> follow (one task a stream: topic, permit, order) --> outbox (bounded) --> the client
+//! ```
+//!
+//! A client is never waited for: what it does not take in time is merged, or it is told to begin
+//! again. Who may listen is decided at opening, when grants change, and every five seconds.
+
+pub mod outbox;
+pub mod seats;
+pub mod wanted;
+
+use crate::{answer::Asker, state::Console};
+use axum::{
+    body::{Body, Bytes},
+    extract::{Extension, Query, State},
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+};
+use control::{Actor, Asked};
+use domain::{error::Problem, live::Message};
+use engine::live::{Event, Heard};
+use outbox::{Line, Outbox};
+use seats::Seat;
+use serde::Deserialize;
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    task::AbortHandle,
+    time::{Instant, interval, timeout},
+};
+use wanted::{Topics, may_hear};
+
+/// Between two messages, so that neither side takes a quiet stream for a dead one.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often it is decided again who may listen, when nobody said that grants changed.
+const DECIDE_EVERY: Duration = Duration::from_secs(5);
+/// A client that missed more rows than these loads its page again: that is quicker.
+const REPLAY: usize = outbox::ROWS - 16;
+/// Rows that are asked of the database at once.
+const BATCH: u16 = 100;
+
+/// How a stream is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Wish {
+    after: Option<i64>,
+    topics: String,
+}
+
+/// Opens a stream.
+pub async fn open(
+    State(console): State<Console>,
+    Extension(asker): Extension<Asker>,
+    Extension(asked): Extension<Option<Asked>>,
+    headers: HeaderMap,
+    Query(wish): Query<Wish>,
+) -> Response<Body> {
+    let Some(asked) = asked else { return asker.problem(&Problem::SignedOut) };
+    let Some(topics) = Topics::parse(&wish.topics) else {
+        return asker.refuse(StatusCode::BAD_REQUEST, "These are no topics of the stream.");
+    };
+    if console.stop.is_cancelled() {
+        return asker.problem(&Problem::Unavailable { sentence: "The server stops.".to_owned() });
+    }
+    let Some(seat) = console.seats.take(asked.actor.id) else {
+        return asker.problem(&Problem::TooMany { seconds: 30 });
+    };
+    // A browser that reconnects by itself says where it was in a header.
+    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let follower = Follower {
+        heard: console.hub.subscribe(),
+        after: resumed.or(wish.after),
+        outbox: Arc::new(Outbox::default()),
+        actor: asked.actor,
+        console,
+        topics,
+    };
+    stream(follower, seat)
+}
+
+fn stream(follower: Follower, seat: Seat) -> Response<Body> {
+    let outbox = Arc::clone(&follower.outbox);
+    let following = Following(tokio::spawn(follower.run()).abort_handle());
+    let said = async_stream::stream! {
+        // Both live exactly as long as somebody listens.
+        let _held = (seat, following);
+        loop {
+            match timeout(KEEP_ALIVE, outbox.take()).await {
+                Ok(Some(text)) => yield Ok::<_, Infallible>(Bytes::from(text)),
+                Ok(None) => break,
+                Err(_) => yield Ok(Bytes::from_static(b":\n\n")),
+            }
+        }
+    };
+    let mut response = Response::new(Body::from_stream(said));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that gather answers would hold ours back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// Ends the task of a stream with the stream.
+struct Following(AbortHandle);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Puts into the outbox what one client is to hear.
+struct Follower {
+    console: Console,
+    actor: Actor,
+    topics: Topics,
+    after: Option<i64>,
+    /// Subscribed before the first query, so nothing falls between replay and following.
+    heard: Receiver<Heard>,
+    outbox: Arc<Outbox>,
+}
+
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// What the client has does not fit what we have, or it can not keep up.
+    Reset,
+    /// The session is over. No last word: whoever is not signed in is told nothing.
+    Closed,
+    /// The server stops.
+    Goodbye,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let outbox = Arc::clone(&self.outbox);
+        let metrics = Arc::clone(&self.console.metrics);
+        match self.follow().await {
+            End::Reset => {
+                metrics.streams_reset.fetch_add(1, Ordering::Relaxed);
+                outbox.end(Some(json(&Message::Reset)));
+            }
+            End::Closed => outbox.end(None),
+            End::Goodbye => outbox.end_after_all(json(&Message::Goodbye)),
+        }
+    }
+
+    async fn follow(&mut self) -> End {
+        let mut last = match self.greet_and_replay().await {
+            Ok(last) => last,
+            Err(end) => return end,
+        };
+        for event in self.console.hub.samples() {
+            self.pass_on(&event);
+        }
+        let stop = self.console.stop.clone();
+        let mut ticks = interval(Duration::from_secs(1));
+        let mut decided = Instant::now();
+        loop {
+            let heard = tokio::select! {
+                heard = self.heard.recv() => Some(heard),
+                _ = ticks.tick() => None,
+                () = stop.cancelled() => return End::Goodbye,
+            };
+            match heard {
+                Some(Ok(Heard::Event(event))) => match event.number {
+                    Some(number) if number <= last => {}
+                    Some(number) => {
+                        last = number;
+                        if may_hear(&self.actor, &event)
+                            && self.outbox.push(line(&event)).is_err()
+                        {
+                            return End::Reset;
+                        }
+                    }
+                    None => self.pass_on(&event),
+                },
+                Some(Ok(Heard::Access)) => decided = Instant::now() - DECIDE_EVERY,
+                // So far behind that rows may be lost.
+                Some(Err(RecvError::Lagged(_))) => return End::Reset,
+                Some(Err(RecvError::Closed)) => return End::Goodbye,
+                None => {}
+            }
+            if decided.elapsed() >= DECIDE_EVERY {
+                decided = Instant::now();
+                if let Some(end) = self.decide_again().await {
+                    return end;
+                }
+            }
+        }
+    }
+
+    /// Greets, and says what happened since the page was drawn. Returns the last number said.
+    async fn greet_and_replay(&self) -> Result<i64, End> {
+        let control = &self.console.control;
+        let head = control.history_number().await.map_err(|_| End::Reset)?;
+        let hello = Message::Hello { build: self.console.build.to_string(), number: head };
+        self.outbox.push(Line::new(json(&hello))).map_err(|_| End::Reset)?;
+        let Some(after) = self.after else { return Ok(head) };
+        let mut last = after;
+        let mut said = 0;
+        loop {
+            let replay = control.rows_after(&self.actor, last, BATCH).await;
+            // `None`: a restored database does not reach as far as the page was.
+            let Ok(Some(replay)) = replay else { return Err(End::Reset) };
+            said += replay.rows.len();
+            if said > REPLAY {
+                return Err(End::Reset);
+            }
+            for row in replay.rows {
+                let number = Some(row.number);
+                let line = Line { number, json: json(&Message::Row(row)) };
+                self.outbox.push(line).map_err(|_| End::Reset)?;
+            }
+            last = replay.number;
+            if replay.done {
+                return Ok(last);
+            }
+        }
+    }
+
+    /// States and samples: only the newest of each waits.
+    fn pass_on(&self, event: &Event) {
+        if !self.topics.want(event) || !may_hear(&self.actor, event) {
+            return;
+        }
+        match &event.message {
+            Message::Rollout { rollout, .. } => {
+                self.outbox.put_rollout(*rollout, Arc::clone(&event.json));
+            }
+            Message::Sample(sample) => {
+                self.outbox.put_sample(sample.placement, Arc::clone(&event.json));
+            }
+            Message::Row(_) | Message::Hello { .. } | Message::Reset | Message::Goodbye => {}
+        }
+    }
+
+    /// Whether the session still is, and still may what it might. If the answer can not be had, it
+    /// is no.
+    async fn decide_again(&mut self) -> Option<End> {
+        let asking = self.console.control.still(&self.actor);
+        match timeout(Duration::from_secs(2), asking).await {
+            Ok(Ok(Some(actor))) if actor.grants() == self.actor.grants() => None,
+            // What is on the page may be more, or less, than he may see now.
+            Ok(Ok(Some(_))) => Some(End::Reset),
+            Ok(Ok(None) | Err(_)) | Err(_) => Some(End::Closed),
+        }
+    }
+}
+
+fn line(event: &Event) -> Line {
+    Line { number: event.number, json: Arc::clone(&event.json) }
+}
+
+fn json(message: &Message) -> Arc<str> {
+    // Our own messages are plain structs with string keys: they can always be written.
+    serde_json::to_string(message).unwrap_or_default().into()
+}

@@ -1,0 +1,190 @@
+//! The server's life: made ready from below, serving, and stopped from above.
+
+use crate::{
+    config::{Settings, public_url::PublicUrl},
+    database::{Database, lock::Lock},
+    first_admin,
+    guard::Door,
+    housekeeping,
+    live::seats::Seats,
+    metrics::Metrics,
+    probes::Health,
+    routes, serve,
+    state::Console,
+};
+use anyhow::Context;
+use control::Control;
+use domain::{id::NodeId, policy::Policy};
+use engine::Engine;
+use leptos::config::LeptosOptions;
+use std::{path::Path, sync::Arc, time::Duration};
+use targets::{
+    Target,
+    docker::{DockerTarget, Options},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Serves until SIGTERM or SIGINT, then stops in order. A second signal ends it at once.
+pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    let lock = Lock::take(&settings.data_dir)?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("listen: {} can not be used", settings.listen))?;
+    let database = Database::open(&settings).await?;
+
+    let served = serve_with(&settings, &database, listener, lock.node, stop).await;
+
+    database.close().await;
+    drop(lock);
+    tracing::info!("Stopped");
+    served
+}
+
+async fn serve_with(
+    settings: &Settings,
+    database: &Database,
+    listener: TcpListener,
+    node: NodeId,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    // Port 0 was chosen for us: links must name the one we got.
+    let public_url = match settings.listen.port() {
+        0 => PublicUrl::localhost(listener.local_addr()?.port()),
+        _ => settings.public_url.clone(),
+    };
+    let control = Control::new(database.pool.clone(), of_control(settings, &public_url)?);
+    control.begin_installation().await.context("making the first environments")?;
+    let target = target(settings, database).await?;
+    let engine = Engine::start(engine::Settings { node }, database.pool.clone(), target.clone())
+        .await
+        .context("starting the engine")?;
+
+    let metrics = Arc::new(Metrics::default());
+    let limits = settings.limits;
+    let seats = Seats::new(limits.streams, limits.streams_per_person, metrics.clone());
+    let console = Console {
+        control: control.clone(),
+        hub: engine.hub(),
+        seats: Arc::new(seats),
+        metrics: metrics.clone(),
+        health: Health { pool: database.pool.clone(), target },
+        build: build_of(&settings.site_dir)?,
+        stop: stop.clone(),
+        leptos: of_leptos(settings, &listener)?,
+    };
+    let door = Arc::new(Door {
+        public_url: public_url.clone(),
+        trusted_proxy: settings.trusted_proxy.clone(),
+        limits,
+        metrics: metrics.clone(),
+    });
+    let routes = routes::all(&console, &door, &settings.site_dir);
+    let mut beside = JoinSet::new();
+    let link = settings.first_admin_link();
+    if first_admin::offer(&control, &public_url, &link).await? {
+        beside.spawn(first_admin::remove_when_used(database.pool.clone(), link));
+    }
+    beside.spawn(housekeeping::run(control));
+    tracing::info!("Pilothouse {} is at {public_url}", env!("CARGO_PKG_VERSION"));
+
+    // Streams say goodbye as soon as `stop` is cancelled; the engine hands over meanwhile.
+    let stopping = stop.clone();
+    let serving = tokio::spawn(serve::serve(
+        listener,
+        routes,
+        limits.connections,
+        metrics,
+        async move { stopping.cancelled().await },
+        // The engine and the database need their part of the time too.
+        settings.stop_within.saturating_sub(Duration::from_secs(4)),
+    ));
+    stop.cancelled().await;
+    tracing::info!("Stopping: nothing new is begun, what is held is handed over");
+    drop(beside);
+    let ended = async { tokio::join!(engine.stop(), serving) };
+    if timeout(settings.stop_within, ended).await.is_err() {
+        tracing::warn!("Not everything ended in time");
+    }
+    Ok(())
+}
+
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let told = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if told.is_cancelled() {
+                tracing::warn!("Told twice: ending at once");
+                std::process::exit(1);
+            }
+            told.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+fn of_control(settings: &Settings, public_url: &PublicUrl) -> anyhow::Result<control::Settings> {
+    let policy = (!settings.policy.is_empty())
+        .then(|| settings.policy.apply(Policy::of_new(false)));
+    Ok(control::Settings {
+        router_port: settings.router_public.port(),
+        console_host: public_url.host().to_owned(),
+        base_domain: settings.base_domain.parse().context("base_domain")?,
+        policy,
+    })
+}
+
+/// The one target there is: this machine's container engine and its router.
+async fn target(settings: &Settings, database: &Database) -> anyhow::Result<Arc<dyn Target>> {
+    let mut conn = database.pool.acquire().await?;
+    let known = store::targets::all(&mut conn).await.context("reading the targets")?;
+    let first = known.first().context("the database has no target")?;
+    let docker = DockerTarget::new(Options {
+        engine_socket: settings.docker.clone(),
+        router_socket: settings.router_socket.clone(),
+        // Whose containers these are: stays the same when the database is restored elsewhere.
+        installation: first.id.0,
+        prefix: settings.name_prefix.clone(),
+        pool: (settings.address_pool.start, settings.address_pool.bits),
+        grace: Options::GRACE,
+    })?;
+    Ok(Arc::new(docker))
+}
+
+/// What names this build of the pages: the hashes of its files.
+fn build_of(site: &Path) -> anyhow::Result<Arc<str>> {
+    let path = site.join("hash.txt");
+    let hashes = std::fs::read_to_string(&path).with_context(|| {
+        format!("site_dir: {} is not there. Build the site, or name where it is.", path.display())
+    })?;
+    let words: Vec<&str> =
+        hashes.lines().filter_map(|line| line.split_once(": ").map(|(_, hash)| hash)).collect();
+    Ok(words.join("-").into())
+}
+
+fn of_leptos(settings: &Settings, listener: &TcpListener) -> anyhow::Result<LeptosOptions> {
+    let site = settings.site_dir.to_str().context("site_dir: its name is no text")?;
+    let hashes = settings.site_dir.join("hash.txt");
+    let hashes = hashes.to_str().context("site_dir: its name is no text")?;
+    Ok(LeptosOptions::builder()
+        .output_name("app")
+        .site_root(site)
+        .site_pkg_dir("pkg")
+        .site_addr(listener.local_addr()?)
+        .hash_files(true)
+        .hash_file(hashes)
+        .build())
+}
