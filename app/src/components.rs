@@ -13,6 +13,7 @@ pub mod loaded;
 pub mod moves;
 pub mod new_build;
 pub mod phase_line;
+pub mod placement;
 pub mod rows;
 pub mod slot;
 pub mod sparkline;

@@ -16,6 +16,7 @@ use crate::{
         moves,
         phase_line::{PhaseLine, state_of},
         rows::Events,
+        warmth,
         when::At,
     },
     format,
@@ -72,7 +73,7 @@ pub fn RolloutPage() -> impl IntoView {
         move || page.refetch(),
     );
     moves::provide();
-    ending::provide();
+    warmth::provide();
 
     view! { <Loaded page=page draw=|page| view! { <Rollout page /> }.into_any() /> }
 }

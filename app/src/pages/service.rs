@@ -1,13 +1,161 @@
-//! The page service.
+//! One service: where it runs, what can be rolled out, what it is told and may use.
 
+mod configuration;
+mod lists;
+mod pipeline;
+
+use crate::{
+    api::{ApiError, services},
+    components::{loaded::Loaded, moves, warmth},
+    format,
+    live::{Topics, live},
+};
+use configuration::Configurations;
+use domain::{
+    error::Problem,
+    id::PlacementId,
+    name::Name,
+    service::ServiceSpec,
+    view::ServicePage as Page,
+};
 use leptos::prelude::*;
 use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use lists::{Releases, Rollouts};
+use pipeline::Pipeline;
 
-/// The page service.
+/// Loads a service and follows its placements.
 #[component]
 pub fn ServicePage() -> impl IntoView {
+    let params = use_params_map();
+    let names = Memo::new(move |_| {
+        params.with(|params| {
+            let named = |part: &str| params.get(part).and_then(|name| name.parse::<Name>().ok());
+            named("project").zip(named("service"))
+        })
+    });
+    let page = Resource::new_blocking(
+        move || names.get(),
+        |names| async move {
+            match names {
+                Some((project, service)) => services::service(project, service).await,
+                None => Err(ApiError::from(Problem::not_found("service"))),
+            }
+        },
+    );
+    let live = live();
+    let placements = Memo::new(move |_| match page.get() {
+        Some(Ok(page)) => page.placements.iter().map(|card| card.cell.placement).collect(),
+        _ => Vec::<PlacementId>::new(),
+    });
+    Effect::new(move |_| {
+        if let Some(Ok(page)) = page.get() {
+            let placements = page.placements.iter().map(|card| card.cell.placement).collect();
+            live.follow(page.number, Topics::Placements(placements));
+        }
+    });
+    live.on_rows(
+        // A row without a placement may be a release or a change of the service itself.
+        move |row| {
+            row.placement.is_none_or(|placement| {
+                placements.with_untracked(|placements| placements.contains(&placement))
+            })
+        },
+        move || page.refetch(),
+    );
+    moves::provide();
+    warmth::provide();
+    pipeline::provide();
+    configuration::provide();
+
+    view! { <Loaded page=page draw=|page| view! { <Service page /> }.into_any() /> }
+}
+
+#[component]
+fn Service(page: Page) -> impl IntoView {
+    let home = format!("/projects/{}/services/{}", page.project, page.name);
+    let new_release = format!("{home}/releases/new");
+    let no_release = page.releases.is_empty();
+    let may_release = page.may.release;
     view! {
-        <Title text="ServicePage" />
-        <h1>"ServicePage"</h1>
+        <Title text=format!("{} in {}", page.name, page.project) />
+        <div class="title">
+            <div>
+                <nav class="crumb" aria-label="Where this is">
+                    <a href=format!("/?project={}", page.project)>{page.project.to_string()}</a>
+                    " / "
+                    <span>{page.name.to_string()}</span>
+                </nav>
+                <h1>{page.name.to_string()}</h1>
+                <p class="by">
+                    <Spec spec=page.spec.clone() />
+                    {page
+                        .may
+                        .edit
+                        .then(|| {
+                            view! {
+                                " · "
+                                <a href=format!("{home}/edit")>"edit"</a>
+                            }
+                        })}
+                </p>
+            </div>
+            <div class="actions">
+                {may_release
+                    .then(|| {
+                        view! {
+                            <a
+                                class="button"
+                                class:primary=no_release
+                                href=new_release.clone()
+                            >
+                                "New release"
+                            </a>
+                        }
+                    })}
+            </div>
+        </div>
+        {no_release
+            .then(|| {
+                view! {
+                    <div class="empty">
+                        <h3>"This service has no release yet"</h3>
+                        <p>
+                            "A release is an image, pinned by its content, with the settings of the service at that moment. It is made once and then deployed to one environment after the other."
+                        </p>
+                        {may_release
+                            .then(|| {
+                                view! {
+                                    <a class="button primary" href=new_release>
+                                        "Make the first release"
+                                    </a>
+                                }
+                            })}
+                    </div>
+                }
+            })}
+        <Pipeline page=page.clone() />
+        <Releases releases=page.releases.clone() />
+        <Rollouts rollouts=page.rollouts.clone() />
+        <Configurations placements=page.placements />
     }
+}
+
+/// What the service is, in one line.
+#[component]
+fn Spec(spec: ServiceSpec) -> impl IntoView {
+    let check = &spec.readiness;
+    let every = i64::try_from(check.interval.as_millis()).unwrap_or(i64::MAX);
+    let mut parts = vec![match spec.exposure.port() {
+        Some(port) => format!("port {port}"),
+        None => "no port".to_owned(),
+    }];
+    parts.push(format!("ready when {} answers, asked every {}", check.path, format::duration(every)));
+    if let Some(field) = &spec.version_field {
+        parts.push(format!("its answer names the version in “{}”", field.as_str()));
+    }
+    if spec.writable_root {
+        parts.push("writable file system".to_owned());
+    }
+    parts.join(" · ")
 }

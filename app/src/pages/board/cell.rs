@@ -1,22 +1,12 @@
 //! A cell of the board: what is live, how it is, what rolls, and the next thing to do.
 
-use crate::{
-    clock::clock,
-    components::{
-        moves::{AskOf, Deploy, GoBack},
-        phase_line::{PhaseTicks, state_of},
-        slot::SlotMark,
-        sparkline::{Sparkline, cpu_percent},
-        warmth::Warmth,
-        when::Ago,
-    },
-    format,
-    live::Seconds,
+use crate::components::{
+    moves::{Deploy, GoBack},
+    placement::{Facts, Failed, Rolls},
+    slot::SlotMark,
+    warmth::Warmth,
 };
-use domain::{
-    rollout::{self, Ask, Phase},
-    view::{Cell, RolloutCard, Running},
-};
+use domain::view::Cell;
 use leptos::prelude::*;
 
 /// One placement.
@@ -99,53 +89,6 @@ fn Top(cell: Cell) -> impl IntoView {
     }
 }
 
-/// The line, the sentence, and the two things one may want.
-#[component]
-fn Rolls(service: String, cell: Cell, active: RolloutCard) -> impl IntoView {
-    let home = format!("/rollouts/{}", active.id);
-    let state = state_of(&active);
-    let title = format!("{} {} in {}", service, active.release.name, cell.environment_name);
-    let (id, card) = (active.id, active.clone());
-    // Changes seldom, so a dialog that is open stays open.
-    let way = Memo::new(move |_| {
-        state.with(|state| {
-            (state.phase.is_after_switch(), rollout::accept(state, None, Ask::Abort).is_ok())
-        })
-    });
-    let way_out = move || {
-        let (after, open) = way.get();
-        (open && cell.may.abort).then(|| {
-            let (label, effect) = if after {
-                ("Roll back", "All new requests go back to the slot that was live, in one switch. What this rollout made is removed.")
-            } else {
-                ("Abort", "What this rollout made is removed. The traffic has not moved and does not move.")
-            };
-            view! {
-                <AskOf
-                    rollout=id
-                    what=Ask::Abort
-                    label
-                    title=format!("{label} {title}")
-                    effect
-                    protected=cell.protected
-                    class="small"
-                />
-            }
-        })
-    };
-    view! {
-        <div class="run">
-            <PhaseTicks card placement=cell.placement />
-            <div class="act">
-                <a class="button small" href=home>
-                    "Open"
-                </a>
-                {way_out}
-            </div>
-        </div>
-    }
-}
-
 /// Nothing rolls: how it is, what failed last, what could come next.
 #[component]
 fn Settled(service: String, cell: Cell) -> impl IntoView {
@@ -154,7 +97,7 @@ fn Settled(service: String, cell: Cell) -> impl IntoView {
     let goes_back = warm.clone().filter(|_| cell.may.roll_back && cell.waiting.is_none());
     let has_act = deploys.is_some() || goes_back.is_some();
     view! {
-        {cell.live.clone().map(|live| view! { <Facts cell=cell.clone() live /> })}
+        {cell.live.clone().map(|running| view! { <Facts cell=cell.clone() running /> })}
         {cell.failed.clone().map(|failed| view! { <Failed failed /> })}
         {warm.map(|warm| view! { <div class="facts"><Warmth warm /></div> })}
         {has_act
@@ -188,76 +131,5 @@ fn Settled(service: String, cell: Cell) -> impl IntoView {
                     </div>
                 }
             })}
-    }
-}
-
-/// The line and the figures of the live slot, as of the last second.
-#[component]
-fn Facts(cell: Cell, live: Running) -> impl IntoView {
-    let seconds = crate::live::live().samples(cell.placement);
-    let (size, slot, clock) = (cell.size.count(), live.slot, clock());
-    let figures = {
-        let seconds = seconds.clone();
-        move || seconds.with(|seconds| figures(seconds, slot, size))
-    };
-    let trouble = {
-        let seconds = seconds.clone();
-        move || seconds.with(|seconds| seconds.back().and_then(|last| last.trouble.clone()))
-    };
-    // What was deployed a moment ago has no figures to be missed yet.
-    let fresh = move || clock.since_ms(live.since) < 3_000;
-    view! {
-        <div class="facts">
-            <Sparkline seconds />
-            <span class="figures">{figures}</span>
-            <span class="faint">
-                <Ago at=live.since />
-            </span>
-            {move || {
-                trouble()
-                    .filter(|_| !fresh())
-                    .map(|why| {
-                        view! {
-                            <span class="flag" title=why>
-                                "no figures"
-                            </span>
-                        }
-                    })
-            }}
-        </div>
-    }
-}
-
-/// "2/2 · 22 % · 310 MiB", with dashes of the same width while nothing is known.
-fn figures(seconds: &Seconds, slot: domain::slot::Slot, size: u16) -> String {
-    let Some(last) = seconds.back() else {
-        return format!("–/{size} · – % · – MiB");
-    };
-    let slot = last.slots.of(slot);
-    let ready = slot.instances.iter().filter(|instance| instance.health.is_ready()).count();
-    let memory = slot.instances.iter().map(|instance| instance.memory_bytes).sum();
-    format!("{ready}/{size} · {} · {}", format::load(cpu_percent(slot)), format::bytes(memory))
-}
-
-/// The last rollout, where it did not succeed, with its reason.
-#[component]
-fn Failed(failed: RolloutCard) -> impl IntoView {
-    let (class, word) = match failed.state.phase {
-        Phase::Failed => ("bad", "failed"),
-        Phase::RolledBack => ("bad", "was taken back"),
-        Phase::Aborted => ("flag", "was aborted"),
-        other => ("flag", other.as_words()),
-    };
-    let why = failed.state.ending.map(|ending| ending.why).unwrap_or_default();
-    view! {
-        <div class="facts">
-            <a class=class href=format!("/rollouts/{}", failed.id)>
-                {failed.release.name}
-                " "
-                {word}
-            </a>
-            {failed.ended_at.map(|at| view! { <span class="faint"><Ago at /></span> })}
-        </div>
-        <p class="why">{why}</p>
     }
 }

@@ -1,31 +1,15 @@
 //! How it ended and what one can still do; and, while the machinery failed, what a person must choose.
 
 use crate::{
-    api::rollouts::{EndWarmth, ExtendWarmth},
     clock::ms,
-    components::{
-        ask::Actions,
-        form::{Form, Send},
-        warmth::Warmth,
-        when::At,
-    },
+    components::{warmth::StillWarm, when::At},
     format,
 };
 use domain::{
-    id::PlacementId,
     rollout::{Phase, State},
-    view::{RolloutPage as Page, Warm},
+    view::RolloutPage as Page,
 };
 use leptos::prelude::*;
-
-/// How long one click keeps a warm slot up.
-const KEEP_MINUTES: u32 = 15;
-
-/// Lays the actions of the warm slot ready for a page.
-pub fn provide() {
-    Actions::<ExtendWarmth>::provide();
-    Actions::<EndWarmth>::provide();
-}
 
 /// Errored is not failed: it says that nobody could tell, and what can be chosen.
 #[component]
@@ -122,40 +106,5 @@ fn card(page: &Page, state: &State, phase: Phase) -> impl IntoView + use<> {
             </div>
             {warm.map(|warm| view! { <StillWarm placement warm may_extend /> })}
         </section>
-    }
-}
-
-/// The countdown, and the two things one may want of it.
-#[component]
-fn StillWarm(placement: PlacementId, warm: Warm, may_extend: bool) -> impl IntoView {
-    let hidden = vec![("placement", placement.to_string())];
-    let longer = {
-        let mut hidden = hidden.clone();
-        hidden.push(("minutes", KEEP_MINUTES.to_string()));
-        hidden
-    };
-    let extend = Actions::<ExtendWarmth>::of(&placement.to_string());
-    let end = Actions::<EndWarmth>::of(&placement.to_string());
-    view! {
-        <div class="still-warm">
-            <Warmth warm />
-            {may_extend
-                .then(|| {
-                    view! {
-                        <div class="act">
-                            <Form action=extend hidden=longer class="inline">
-                                <Send
-                                    label=format!("Keep {KEEP_MINUTES} min longer")
-                                    sending="Asking …"
-                                    class="small"
-                                />
-                            </Form>
-                            <Form action=end hidden class="inline">
-                                <Send label="Let it go now" sending="Asking …" class="small plain" />
-                            </Form>
-                        </div>
-                    }
-                })}
-        </div>
     }
 }

@@ -1,0 +1,138 @@
+//! What the board's cell and the service's card say of a placement: its figures, what rolls, what
+//! failed last.
+
+use super::{
+    moves::AskOf,
+    phase_line::{PhaseTicks, state_of},
+    sparkline::{Sparkline, cpu_percent},
+    when::Ago,
+};
+use crate::{
+    clock::clock,
+    format,
+    live::{Seconds, live},
+};
+use domain::{
+    rollout::{self, Ask, Phase},
+    slot::Slot,
+    view::{Cell, RolloutCard, Running},
+};
+use leptos::prelude::*;
+
+/// The line, the sentence, and the two things one may want.
+#[component]
+pub fn Rolls(service: String, cell: Cell, active: RolloutCard) -> impl IntoView {
+    let home = format!("/rollouts/{}", active.id);
+    let state = state_of(&active);
+    let title = format!("{} {} in {}", service, active.release.name, cell.environment_name);
+    let (id, card) = (active.id, active.clone());
+    // Changes seldom, so a dialog that is open stays open.
+    let way = Memo::new(move |_| {
+        state.with(|state| {
+            (state.phase.is_after_switch(), rollout::accept(state, None, Ask::Abort).is_ok())
+        })
+    });
+    let way_out = move || {
+        let (after, open) = way.get();
+        (open && cell.may.abort).then(|| {
+            let (label, effect) = if after {
+                ("Roll back", "All new requests go back to the slot that was live, in one switch. What this rollout made is removed.")
+            } else {
+                ("Abort", "What this rollout made is removed. The traffic has not moved and does not move.")
+            };
+            view! {
+                <AskOf
+                    rollout=id
+                    what=Ask::Abort
+                    label
+                    title=format!("{label} {title}")
+                    effect
+                    protected=cell.protected
+                    class="small"
+                />
+            }
+        })
+    };
+    view! {
+        <div class="run">
+            <PhaseTicks card placement=cell.placement />
+            <div class="act">
+                <a class="button small" href=home>
+                    "Open"
+                </a>
+                {way_out}
+            </div>
+        </div>
+    }
+}
+
+/// The line and the figures of the live slot, as of the last second.
+#[component]
+pub fn Facts(cell: Cell, running: Running) -> impl IntoView {
+    let seconds = live().samples(cell.placement);
+    let (size, slot, clock) = (cell.size.count(), running.slot, clock());
+    let figures = {
+        let seconds = seconds.clone();
+        move || seconds.with(|seconds| figures(seconds, slot, size))
+    };
+    let trouble = {
+        let seconds = seconds.clone();
+        move || seconds.with(|seconds| seconds.back().and_then(|last| last.trouble.clone()))
+    };
+    // What was deployed a moment ago has no figures to be missed yet.
+    let fresh = move || clock.since_ms(running.since) < 3_000;
+    view! {
+        <div class="facts">
+            <Sparkline seconds />
+            <span class="figures">{figures}</span>
+            <span class="faint">
+                <Ago at=running.since />
+            </span>
+            {move || {
+                trouble()
+                    .filter(|_| !fresh())
+                    .map(|why| {
+                        view! {
+                            <span class="flag" title=why>
+                                "no figures"
+                            </span>
+                        }
+                    })
+            }}
+        </div>
+    }
+}
+
+/// "2/2 · 22 % · 310 MiB", with dashes of the same width while nothing is known.
+fn figures(seconds: &Seconds, slot: Slot, size: u16) -> String {
+    let Some(last) = seconds.back() else {
+        return format!("–/{size} · – % · – MiB");
+    };
+    let slot = last.slots.of(slot);
+    let ready = slot.instances.iter().filter(|instance| instance.health.is_ready()).count();
+    let memory = slot.instances.iter().map(|instance| instance.memory_bytes).sum();
+    format!("{ready}/{size} · {} · {}", format::load(cpu_percent(slot)), format::bytes(memory))
+}
+
+/// The last rollout, where it did not succeed, with its reason.
+#[component]
+pub fn Failed(failed: RolloutCard) -> impl IntoView {
+    let (class, word) = match failed.state.phase {
+        Phase::Failed => ("bad", "failed"),
+        Phase::RolledBack => ("bad", "was taken back"),
+        Phase::Aborted => ("flag", "was aborted"),
+        other => ("flag", other.as_words()),
+    };
+    let why = failed.state.ending.map(|ending| ending.why).unwrap_or_default();
+    view! {
+        <div class="facts">
+            <a class=class href=format!("/rollouts/{}", failed.id)>
+                {failed.release.name}
+                " "
+                {word}
+            </a>
+            {failed.ended_at.map(|at| view! { <span class="faint"><Ago at /></span> })}
+        </div>
+        <p class="why">{why}</p>
+    }
+}

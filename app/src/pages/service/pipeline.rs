@@ -1,0 +1,416 @@
+//! The environments from left to right, each with what runs there and what can be done.
+
+use crate::{
+    api::{
+        rollouts::{LiftHold, StartRollout},
+        services::EditPlacement,
+    },
+    components::{
+        ask::{Actions, Ask, came_back, done},
+        ask_form::AskForm,
+        field::{Checkbox, Choice, Field, TextField},
+        form::{Form, Send},
+        moves::GoBack,
+        placement::{Facts, Failed, Rolls},
+        slot::SlotMark,
+        warmth::StillWarm,
+        when::Ago,
+    },
+    format,
+};
+use domain::view::{Earlier, PlacementCard, ReleaseRow, ServicePage as Page};
+use leptos::prelude::*;
+
+/// Lays the actions of these forms ready for a page.
+pub fn provide() {
+    Actions::<LiftHold>::provide();
+    Actions::<EditPlacement>::provide();
+}
+
+/// A card for each placement.
+#[component]
+pub fn Pipeline(page: Page) -> impl IntoView {
+    let service = page.name.to_string();
+    let releases = StoredValue::new(page.releases);
+    view! {
+        <section aria-label="Environments">
+            <ol class="pipeline">
+                {page
+                    .placements
+                    .into_iter()
+                    .map(|card| {
+                        view! { <Card service=service.clone() card releases /> }
+                    })
+                    .collect_view()}
+            </ol>
+        </section>
+    }
+}
+
+#[component]
+fn Card(
+    service: String,
+    card: PlacementCard,
+    releases: StoredValue<Vec<ReleaseRow>>,
+) -> impl IntoView {
+    let cell = card.cell.clone();
+    let environment = cell.environment_name.to_string();
+    let id = format!("in-{environment}");
+    let live = cell.live.clone();
+    let active = cell.active.clone();
+    let warm = cell.warm.clone();
+    view! {
+        <li class="placement" class:protected=cell.protected aria-labelledby=id.clone()>
+            <header>
+                <h3 id=id.clone()>{environment}</h3>
+                {cell.protected.then(|| view! { <span class="soft">"protected"</span> })}
+                <span class="spacer"></span>
+                {live.as_ref().map(|live| view! { <SlotMark of=live.slot is="live" /> })}
+            </header>
+            <p class="now">
+                {match &live {
+                    Some(live) => {
+                        view! {
+                            <a class="mono v" href=format!("/releases/{}", live.release.id)>
+                                {live.release.name.clone()}
+                            </a>
+                            <span class="faint">
+                                {format!(" with configuration {}", live.configuration)}
+                            </span>
+                        }
+                            .into_any()
+                    }
+                    None => view! { <span class="faint">"not deployed"</span> }.into_any(),
+                }}
+            </p>
+            {live
+                .clone()
+                .map(|running| view! { <Facts cell=cell.clone() running /> })}
+            <Address card=card.clone() />
+            <Odd card=card.clone() />
+            {active
+                .clone()
+                .map(|active| {
+                    view! { <Rolls service=service.clone() cell=cell.clone() active /> }
+                })}
+            {cell
+                .waiting
+                .clone()
+                .map(|waiting| {
+                    view! {
+                        <p class="said">
+                            <a href=format!("/rollouts/{}", waiting.id)>
+                                <b>{waiting.release.name}</b>
+                                " waits for its turn"
+                            </a>
+                        </p>
+                    }
+                })}
+            {cell
+                .failed
+                .clone()
+                .filter(|_| active.is_none())
+                .map(|failed| view! { <Failed failed /> })}
+            {warm
+                .clone()
+                .map(|warm| {
+                    view! {
+                        <StillWarm placement=cell.placement warm may_extend=cell.may.roll_back />
+                    }
+                })}
+            <div class="act">
+                <DeployAny service=service.clone() card=card.clone() releases />
+                {warm
+                    .filter(|_| cell.may.roll_back && active.is_none())
+                    .map(|warm| {
+                        view! {
+                            <GoBack
+                                service=service.clone()
+                                cell=cell.clone()
+                                to=warm.release
+                                warm=true
+                            />
+                        }
+                    })}
+            </div>
+            <EarlierPairs service=service.clone() card=card.clone() />
+            <footer>
+                <span class="faint">
+                    {format::counted(u64::from(cell.size.count()), "instance", "instances")}
+                </span>
+                {cell.may.configure.then(|| view! { <EditPlace service card /> })}
+            </footer>
+        </li>
+    }
+}
+
+/// Where it is reached, and the idle slot beside it.
+#[component]
+fn Address(card: PlacementCard) -> impl IntoView {
+    let has_idle = card.cell.warm.is_some() || card.cell.active.is_some();
+    let shown = |address: &str| address.trim_start_matches("http://").to_owned();
+    view! {
+        {card
+            .address
+            .map(|address| {
+                view! {
+                    <p class="address">
+                        <a href=address.clone() target="_blank" rel="noreferrer">
+                            {shown(&address)}
+                        </a>
+                    </p>
+                }
+            })}
+        {card
+            .preview_address
+            .filter(|_| has_idle)
+            .map(|address| {
+                view! {
+                    <p class="address faint">
+                        "idle slot: "
+                        <a href=address.clone() target="_blank" rel="noreferrer">
+                            {shown(&address)}
+                        </a>
+                    </p>
+                }
+            })}
+    }
+}
+
+/// Drift and hold, with what lifts it.
+#[component]
+fn Odd(card: PlacementCard) -> impl IntoView {
+    let cell = card.cell;
+    let placement = cell.placement.to_string();
+    view! {
+        {cell.drift.map(|drift| view! { <p class="flag">{drift}</p> })}
+        {cell
+            .held
+            .then(|| {
+                let action = Actions::<LiftHold>::of(&placement);
+                view! {
+                    <div class="held">
+                        <p class="flag">"held since the last rollback: nothing deploys by itself"</p>
+                        {cell
+                            .may
+                            .start
+                            .then(|| {
+                                view! {
+                                    <Form action hidden=vec![("placement", placement)] class="inline">
+                                        <Send
+                                            label="Lift the hold"
+                                            sending="Asking …"
+                                            class="small"
+                                        />
+                                    </Form>
+                                }
+                            })}
+                    </div>
+                }
+            })}
+    }
+}
+
+/// Any release, with a reason, in place of what is active if it must be.
+#[component]
+fn DeployAny(
+    service: String,
+    card: PlacementCard,
+    releases: StoredValue<Vec<ReleaseRow>>,
+) -> impl IntoView {
+    let cell = card.cell;
+    let releases = releases.get_value();
+    if !cell.may.start || releases.is_empty() {
+        return ().into_any();
+    }
+    let newest = cell.newest.map(|rollout| rollout.to_string()).unwrap_or_default();
+    let hidden = vec![("placement", cell.placement.to_string()), ("newest", newest)];
+    let name = format!("deploy-to-{}", cell.placement);
+    let action = Actions::<StartRollout>::of(&name);
+    let live = cell.live.as_ref().map(|live| live.release.id);
+    let offered = cell.next.as_ref().map(|next| next.id).unwrap_or(releases[0].release.id);
+    let options = releases
+        .iter()
+        .map(|row| {
+            let is_live = if live == Some(row.release.id) { ", live now" } else { "" };
+            (row.release.id.to_string(), format!("{}{is_live}", row.release.name))
+        })
+        .collect::<Vec<_>>();
+    let mut effect = match &cell.live {
+        Some(live) => format!(
+            "It is started in {} and checked while {} goes on. Then all new requests move in one \
+             switch; {} stays warm for {}.",
+            live.slot.other(),
+            live.release.name,
+            live.slot,
+            format::age(i64::try_from(card.policy.warm_for.as_millis()).unwrap_or(i64::MAX)),
+        ),
+        None => "It is started and checked, then it gets the requests.".to_owned(),
+    };
+    if let Some(warm) = &cell.warm {
+        effect.push_str(&format!(
+            " The instant way back to {} ends: its slot is needed.",
+            warm.release.name
+        ));
+    }
+    let active = cell.active.clone();
+    let came_back = came_back::<StartRollout>(&hidden);
+    let first = live.is_none();
+    view! {
+        <Ask
+            id=name
+            trigger=if first { "Deploy" } else { "Deploy another release" }
+            class=if first { "primary" } else { "" }
+            title=format!("Deploy {service} to {}", cell.environment_name)
+            effect
+            protected=cell.protected
+            came_back
+            done=done(action)
+        >
+            <Form action hidden>
+                <Choice name="release" label="Release" options value=offered.to_string() />
+                {active
+                    .map(|active| {
+                        view! {
+                            <Checkbox
+                                name="replace"
+                                label=format!("Abort the rollout of {} first", active.release.name)
+                                hint=format!(
+                                    "{} asked for it. Without this the new one waits for its end.",
+                                    active.by,
+                                )
+                            />
+                        }
+                    })}
+                <TextField
+                    name="reason"
+                    label="Reason"
+                    hint="Optional. It stands in the history."
+                    rows=2
+                />
+                <div class="buttons">
+                    <Send label="Deploy" sending="Asking …" class="primary" />
+                </div>
+            </Form>
+        </Ask>
+    }
+    .into_any()
+}
+
+/// Pairs that were live before: any of them can come back.
+#[component]
+fn EarlierPairs(service: String, card: PlacementCard) -> impl IntoView {
+    let cell = card.cell;
+    let earlier: Vec<Earlier> = card.earlier.into_iter().filter(|pair| !pair.warm).collect();
+    if earlier.is_empty() {
+        return ().into_any();
+    }
+    let may = cell.may.roll_back;
+    view! {
+        <details class="earlier">
+            <summary>"Was live before"</summary>
+            <ul>
+                {earlier
+                    .into_iter()
+                    .map(|pair| {
+                        view! {
+                            <li>
+                                <span class="mono">{pair.release.name.clone()}</span>
+                                <span class="faint">
+                                    {format!("configuration {}, until ", pair.configuration_number)}
+                                    <Ago at=pair.live_until />
+                                    " ago"
+                                </span>
+                                {may
+                                    .then(|| {
+                                        view! {
+                                            <GoBack
+                                                service=service.clone()
+                                                cell=cell.clone()
+                                                to=pair.release
+                                                configuration=pair.configuration.to_string()
+                                                warm=false
+                                                trigger="Roll back"
+                                                class="small"
+                                            />
+                                        }
+                                    })}
+                            </li>
+                        }
+                    })
+                    .collect_view()}
+            </ul>
+        </details>
+    }
+    .into_any()
+}
+
+/// How many instances, and under which names.
+#[component]
+fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
+    let cell = card.cell;
+    let placement = cell.placement.to_string();
+    let action = Actions::<EditPlacement>::of(&placement);
+    let host = card.address.as_deref().and_then(host_of).unwrap_or_default().to_owned();
+    view! {
+        <AskForm
+            action
+            hidden=vec![("placement", placement.clone())]
+            id=format!("place-{placement}")
+            trigger="Size and host names"
+            class="small plain"
+            title=format!("Where {service} runs in {}", cell.environment_name)
+            effect="Host names hold from now on. Another size holds for the next rollout."
+            yes="Save"
+            protected=cell.protected
+        >
+            <Field
+                name="size"
+                label="Instances"
+                value=cell.size.count().to_string()
+                hint="1 to 50, in each slot"
+                inputmode="numeric"
+                required=true
+                check=|typed: &str| {
+                    crate::components::spec_fields::said(crate::api::service_form::size(typed))
+                }
+            />
+            <TextField
+                name="host_names"
+                label="Host names"
+                value=host
+                hint="One a line. The first one is shown. Empty: the name that Pilothouse gives."
+                mono=true
+                check=host_names
+            />
+        </AskForm>
+    }
+}
+
+/// The host of an address, without scheme and port.
+fn host_of(address: &str) -> Option<&str> {
+    address.split_once("://")?.1.split([':', '/']).next()
+}
+
+fn host_names(typed: &str) -> Option<String> {
+    let wrong = |line: &str| line.parse::<domain::name::HostName>().err();
+    crate::api::typed::lines(typed).find_map(wrong).map(|wrong| wrong.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_address_is_what_the_router_knows() {
+        assert_eq!(host_of("http://hello.demo.local.localhost:7380"), Some("hello.demo.local.localhost"));
+        assert_eq!(host_of("https://a.example/x"), Some("a.example"));
+        assert_eq!(host_of("nonsense"), None);
+    }
+
+    #[test]
+    fn each_line_of_host_names_is_checked() {
+        assert_eq!(host_names("a.example\n\nb.example"), None);
+        assert!(host_names("a.example\nhttp://b").is_some());
+    }
+}
