@@ -50,7 +50,7 @@ use domain::{
     },
 };
 use futures::stream::BoxStream;
-use network::Pool;
+use network::{Pool, Promise};
 use router::{Failure, Router};
 use std::{
     collections::HashMap,
@@ -96,7 +96,7 @@ pub struct DockerTarget {
     engine: OnceCell<Docker>,
     router: Router,
     /// Addresses that were given to instances which the engine may not show yet.
-    promised: Mutex<HashMap<Ipv4Addr, Instant>>,
+    promised: Mutex<HashMap<Ipv4Addr, Promise>>,
     /// Containers that were told to end, and when.
     told: Mutex<HashMap<String, Instant>>,
     /// Networks are made one at a time, so that two do not want the same /24.

@@ -11,7 +11,7 @@ use bollard::{
     models::{Ipam, IpamConfig, Network as Listed, NetworkCreateRequest},
     query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder},
 };
-use domain::target::Place;
+use domain::{id::PlacementId, slot::Slot, target::Place};
 use std::{
     collections::{HashMap, HashSet},
     net::Ipv4Addr,
@@ -108,6 +108,13 @@ impl Pool {
             .map(move |index| Subnet { base: self.0.base + (index << 8), length: 24 })
             .filter(|subnet| taken.iter().all(|other| !subnet.overlaps(*other)))
     }
+}
+
+/// An address that was given, while the engine may not show it yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Promise {
+    since: Instant,
+    to: Option<(PlacementId, Slot)>,
 }
 
 /// A network of ours.
@@ -226,10 +233,11 @@ impl DockerTarget {
         )))
     }
 
-    /// Chooses addresses and does not choose them again for a while. `taken` are those that
-    /// containers and routes name; `preferred` ones of these slot's own route come first.
+    /// Chooses addresses for a slot, and does not give them to another one for a while. `taken` are
+    /// those that containers and routes name; `preferred` ones, of the slot's own route, come first.
     pub(super) fn promise(
         &self,
+        of: (PlacementId, Slot),
         subnet: Subnet,
         count: usize,
         preferred: &[Ipv4Addr],
@@ -237,16 +245,24 @@ impl DockerTarget {
     ) -> Result<Vec<Ipv4Addr>> {
         let now = Instant::now();
         let mut promised = lock(&self.promised);
-        promised.retain(|_, since| now.duration_since(*since) < PROMISE);
-        taken.extend(promised.keys());
+        promised.retain(|_, promise| now.duration_since(promise.since) < PROMISE);
+        let own = |address: &Ipv4Addr| {
+            preferred.contains(address) && promised.get(address).is_some_and(|p| p.to == Some(of))
+        };
+        taken.extend(promised.keys().filter(|address| !own(address)));
         let found = subnet.free(count, preferred, &taken).ok_or_else(|| {
             error::refused(format!(
                 "the network {subnet} has no {count} free addresses. Lower the size of a service, \
                  or end what is kept warm."
             ))
         })?;
-        promised.extend(found.iter().map(|address| (*address, now)));
+        promised.extend(found.iter().map(|at| (*at, Promise { since: now, to: Some(of) })));
         Ok(found)
+    }
+
+    /// Gives an address to nobody for a while: something that is not ours has it.
+    pub(super) fn avoid(&self, address: Ipv4Addr) {
+        lock(&self.promised).insert(address, Promise { since: Instant::now(), to: None });
     }
 }
 

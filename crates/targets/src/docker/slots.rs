@@ -189,7 +189,7 @@ impl DockerTarget {
             let Ok(Ok(Err((address, error)))) = ended else { continue };
             if let Some(address) = address {
                 // Somebody else has it: do not choose it again at once.
-                lock(&self.promised).insert(address, Instant::now());
+                self.avoid(address);
             }
             if failure.is_none() || matches!(error, Error::Refused { .. }) {
                 failure = Some(error);
@@ -234,7 +234,13 @@ impl DockerTarget {
             taken.extend(Slot::ALL.iter().flat_map(|slot| v4(route.upstreams.of(*slot))));
         }
         taken.retain(|address| !preferred.contains(address));
-        let addresses = self.promise(network.subnet, missing.len(), &preferred, taken)?;
+        let addresses = self.promise(
+            (plan.place.placement, slot),
+            network.subnet,
+            missing.len(),
+            &preferred,
+            taken,
+        )?;
 
         let order = |(&number, address)| {
             let identity = Identity::of(claim, slot, plan, number, address);
