@@ -1,0 +1,8 @@
+//! What people ask of services, releases and rollouts, in a real database. The engine's part is
+//! played by the store's own functions: no target is near.
+
+mod pages;
+mod roles;
+mod rollouts;
+mod services;
+mod world;

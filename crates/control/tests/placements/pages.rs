@@ -1,0 +1,144 @@
+//! What pages show: all of it, and only what may be seen.
+
+use crate::world::{World, name};
+use domain::{
+    role::{Role, Scope},
+    rollout::Phase,
+};
+use sqlx::PgPool;
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn the_board_shows_what_runs_what_rolls_and_what_is_next(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hello = world.service("hello").await;
+    world.service_in("another", "zoo").await;
+    let staging = world.placement(hello, "staging").await;
+    let (one, two) = (world.release(hello, "1").await, world.release(hello, "2").await);
+    world.deploy(staging, one).await;
+    let active = world.start(staging, two).await;
+    world.enter(staging, Phase::Preflight).await;
+    let waiting = world.start(staging, one).await;
+
+    let board = world.control.board(&world.admin).await.expect("the board");
+
+    let projects: Vec<_> = board.projects.iter().map(|project| project.name.as_str()).collect();
+    assert_eq!(projects, ["another", "demo"]);
+    let service = &board.projects[1].services[0];
+    assert_eq!((service.name.as_str(), service.note.as_str()), ("hello", "port 8080"));
+    let cells = &service.cells;
+    assert_eq!(cells.len(), 3);
+    assert!(cells[0].live.is_none() && cells[0].active.is_none() && cells[0].newest.is_none());
+    let cell = &cells[1];
+    assert_eq!(cell.live.as_ref().expect("live").release.name, "1");
+    assert_eq!(cell.next.as_ref().expect("newer").name, "2");
+    let card = cell.active.as_ref().expect("active");
+    assert_eq!((card.id, card.release.name.as_str(), card.by.as_str()), (active, "2", "Root"));
+    assert_eq!(card.from.as_ref().expect("from").name, "1");
+    assert_eq!(cell.waiting.as_ref().expect("waiting").id, waiting);
+    assert_eq!(cell.newest, Some(waiting));
+    assert!(cell.may.start && cell.may.abort && board.may_add_service);
+    assert!(cells[2].protected);
+    assert_eq!(board.happening.len(), 12);
+
+    world.enter(staging, Phase::Failed).await;
+    let board = world.control.board(&world.admin).await.expect("the board");
+    let cell = &board.projects[1].services[0].cells[1];
+    assert_eq!(cell.failed.as_ref().expect("failed").id, active);
+    world.succeed(staging).await;
+    let board = world.control.board(&world.admin).await.expect("the board");
+    let cell = &board.projects[1].services[0].cells[1];
+    assert!(cell.failed.is_none() && cell.waiting.is_none() && cell.warm.is_some());
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn who_may_see_one_environment_sees_one_cell(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hello = world.service("hello").await;
+    let environment = world.environment("staging").await;
+    let release = world.release(hello, "1").await;
+    for place in ["staging", "production"] {
+        let placement = world.placement(hello, place).await;
+        world.deploy(placement, release).await;
+    }
+    let ana = world.person("Ana", Role::Deployer, Scope::Environment { environment }).await;
+
+    let board = world.control.board(&ana).await.expect("the board");
+    let page = world.control.service(&ana, &name("demo"), &name("hello")).await.expect("the page");
+
+    let cells = &board.projects[0].services[0].cells;
+    assert_eq!(cells.len(), 1);
+    assert_eq!(cells[0].environment, environment);
+    assert!(cells[0].may.start && !page.may.release && !page.may.edit);
+    assert_eq!(board.environments.len(), 1);
+    assert_eq!(page.placements.len(), 1);
+    assert_eq!(page.rollouts.len(), 1);
+    assert_eq!(page.releases[0].live_in, ["staging"]);
+    let environments = world.control.environments(&ana).await.expect("the page");
+    assert_eq!(environments.environments.len(), 1);
+    assert_eq!(
+        (environments.environments[0].placements, environments.environments[0].live),
+        (1, 1)
+    );
+    assert!(!environments.may_edit);
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_service_offers_the_pairs_that_were_live_newest_first(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hello = world.service("hello").await;
+    let staging = world.placement(hello, "staging").await;
+    let mut releases = Vec::new();
+    for number in 1..=13 {
+        let release = world.release(hello, &number.to_string()).await;
+        releases.push(release);
+        world.deploy(staging, release).await;
+    }
+
+    let page = world.control.service(&world.admin, &name("demo"), &name("hello")).await;
+
+    let card = page.expect("the page").placements.remove(1);
+    let earlier: Vec<_> = card.earlier.iter().map(|e| e.release.name.as_str()).collect();
+    assert_eq!(earlier, ["12", "11", "10", "9", "8", "7", "6", "5", "4", "3"]);
+    assert!(card.earlier[0].warm && !card.earlier[1].warm);
+    assert!(card.earlier.windows(2).all(|two| two[0].live_until >= two[1].live_until));
+
+    let mut conn = world.pool.acquire().await.expect("a connection");
+    let keepers = store::rollouts::keepers(&mut conn).await.expect("keepers");
+    let kept = |tag: &str| keepers.contains(&crate::world::facts(tag).id);
+    assert_eq!(keepers.len(), 10, "the last ten that were live");
+    assert!(kept("13") && kept("4") && !kept("3"));
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_release_and_a_rollout_say_what_they_change(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hello = world.service("hello").await;
+    let staging = world.placement(hello, "staging").await;
+    let (one, two) = (world.release(hello, "1").await, world.release(hello, "2").await);
+    world.deploy(staging, one).await;
+    let variables = domain::configuration::Variables::parse("A=1").expect("good");
+    let limits = domain::service::Limits::DEFAULT;
+    world
+        .control
+        .change_configuration(&world.admin, staging, variables, limits, 1)
+        .await
+        .expect("made");
+
+    let page = world.control.release(&world.admin, two).await.expect("the page");
+    let at = &page.against[1];
+    let changed: Vec<_> = at.changes.iter().map(|change| change.what.as_str()).collect();
+    assert_eq!(changed, ["release", "image", "configuration", "A"]);
+    assert_eq!(page.facts.as_ref().expect("facts").user, "1000");
+    assert!(page.against[0].changes.iter().all(|change| change.before.is_none()));
+
+    let id = world.start(staging, two).await;
+    let page = world.control.rollout(&world.admin, id).await.expect("the page");
+    let changed: Vec<_> = page.changes.iter().map(|change| change.what.as_str()).collect();
+    assert_eq!(changed, ["release", "image", "configuration", "A"]);
+    assert_eq!(page.phases.len(), 1);
+    assert_eq!(page.phases[0].phase, Phase::Queued);
+    assert_eq!(page.rows.len(), 1);
+    assert_eq!(page.cell.waiting.as_ref().expect("waits").id, id);
+    assert!(page.asked.is_none() && page.card.from.is_some());
+    assert_eq!(page.address.as_deref(), Some("http://hello.demo.staging.localhost:7380"));
+}
