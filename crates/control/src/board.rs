@@ -124,11 +124,7 @@ impl Control {
         let newest = Selection::new(&actor.windows(), &HistoryFilter::default(), now);
         let happening =
             store::history::page(&mut conn, &newest, HAPPENING).await.or_problem(origin)?;
-        let happening = happening
-            .iter()
-            .map(store::history::Stored::row)
-            .collect::<store::Result<_>>()
-            .or_problem(origin)?;
+        let happening = happening.iter().map(store::history::Stored::shown).collect();
         Ok(Board {
             number,
             environments,

@@ -94,20 +94,19 @@ impl Control {
         let shown = rows
             .iter()
             .map(|row| {
-                let entry = row.entry()?;
+                // Addresses of people are for those who read the history itself.
                 let whole = windows.iter().any(|window| window.shows_whole(row));
-                Ok(HistoryRow {
-                    row: history::row_of(row.number, &entry),
-                    role: role(&entry.by),
-                    // Addresses of people are for those who read the history itself.
-                    origin: entry.origin.filter(|_| whole),
-                    changes: entry.changes,
-                    reason: entry.reason,
+                let entry = row.entry().ok();
+                HistoryRow {
+                    row: row.shown(),
+                    role: entry.as_ref().and_then(|entry| role(&entry.by)),
+                    origin: entry.as_ref().and_then(|entry| entry.origin.clone()).filter(|_| whole),
+                    changes: entry.as_ref().map(|entry| entry.changes.clone()).unwrap_or_default(),
+                    reason: entry.and_then(|entry| entry.reason),
                     hash: hex::encode(&row.hash),
-                })
+                }
             })
-            .collect::<store::Result<Vec<_>>>()
-            .or_problem(origin)?;
+            .collect::<Vec<_>>();
         Ok(HistoryPage {
             number: head.number,
             filter,
@@ -176,7 +175,7 @@ impl Control {
         Ok(Some(Replay {
             number: found.last().map_or(number, |last| last.number),
             done: found.len() < usize::from(limit),
-            rows: found.iter().filter(seen).map(Stored::row).collect::<store::Result<_>>()?,
+            rows: found.iter().filter(seen).map(Stored::shown).collect(),
         }))
     }
 

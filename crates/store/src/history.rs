@@ -13,7 +13,10 @@ pub use proving::{grants_protect_history, prove};
 
 use crate::{Conn, Error, Result, Tx};
 use domain::{
-    history::{By, Change, Deed, Entry, Hash, Origin, Subject, VERSION, Visibility},
+    history::{
+        By, Change, Deed, Entry, Hash, Origin, Subject, VERSION, Visibility,
+        sentence::{Sentence, Tone, Word},
+    },
     live::Row,
 };
 use serde::Serialize;
@@ -140,6 +143,7 @@ pub struct Stored {
     pub visibility: Visibility,
     pub project: Option<String>,
     pub environment: Option<String>,
+    pub at: OffsetDateTime,
     pub body: Vec<u8>,
     pub hash: Hash,
 }
@@ -159,6 +163,26 @@ impl Stored {
     /// The row as lists and the live stream carry it.
     pub fn row(&self) -> Result<Row> {
         Ok(row_of(self.number, &self.entry()?))
+    }
+
+    /// The row for a page, which shows also one that can not be read: somebody tampered with it, or
+    /// a newer program wrote it. A page that failed instead would hide all the others.
+    #[must_use]
+    pub fn shown(&self) -> Row {
+        self.row().unwrap_or_else(|_| {
+            let text = "This row can not be read. Prove the history to see whether it was changed.";
+            Row {
+                number: self.number,
+                at: self.at,
+                sentence: Sentence(vec![Word::Plain(text.to_owned())]),
+                result: "unreadable".to_owned(),
+                tone: Tone::Red,
+                environment: self.environment.clone(),
+                placement: None,
+                rollout: None,
+                phase: None,
+            }
+        })
     }
 }
 

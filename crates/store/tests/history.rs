@@ -269,7 +269,7 @@ async fn the_database_and_the_stream_show_the_same_rows(pool: PgPool) -> anyhow:
                     Window { project: project.clone(), environment: environment.clone(), whole };
                 let by_rule: Vec<i64> =
                     all.iter().filter(|row| window.shows(row)).map(|row| row.number).collect();
-                let shown = Selection::new(&[window.clone()], &Default::default(), now);
+                let shown = Selection::new(std::slice::from_ref(&window), &Default::default(), now);
                 let mut by_database: Vec<i64> =
                     history::page(&mut conn, &shown, 100).await?.iter().map(|r| r.number).collect();
                 by_database.reverse();

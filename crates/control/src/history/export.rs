@@ -7,13 +7,13 @@ use super::role;
 use crate::{Asked, Control, OrProblem, Place, hex};
 use domain::{
     error::Problem,
-    history::{Deed, Entry, Subject},
+    history::{Deed, Subject},
     role::{Action, Scope},
     view::HistoryFilter,
 };
 use futures::{StreamExt, stream, stream::BoxStream};
 use serde_json::json;
-use store::history::{self, Exported, Head, Selection};
+use store::history::{self, Exported, Head, Selection, Stored};
 use time::format_description::well_known::Rfc3339;
 
 /// Rows read at once: some hundreds of KiB.
@@ -134,7 +134,7 @@ impl Control {
         self,
         selection: Selection,
         head: Head,
-        write: impl Fn(&Exported) -> store::Result<String> + Send + 'static,
+        write: impl Fn(&Exported) -> String + Send + 'static,
     ) -> BoxStream<'static, store::Result<String>> {
         let start = Some((self, selection, write, 0));
         stream::try_unfold(start, move |state| async move {
@@ -144,7 +144,7 @@ impl Control {
             drop(conn);
             let Some(last) = rows.last() else { return Ok(None) };
             let next = last.row.number;
-            let piece = rows.iter().map(&write).collect::<store::Result<String>>()?;
+            let piece = rows.iter().map(&write).collect::<String>();
             Ok(Some((piece, Some((control, selection, write, next)))))
         })
         .boxed()
@@ -160,17 +160,17 @@ fn line(value: &serde_json::Value) -> String {
 }
 
 /// The body is a string, so that its exact bytes come out again.
-fn json_row(exported: &Exported) -> store::Result<String> {
+fn json_row(exported: &Exported) -> String {
     let row = &exported.row;
-    let body = std::str::from_utf8(&row.body)
-        .map_err(|error| store::Error::unreadable("history row", error))?;
-    Ok(line(&json!({
+    // Bytes that are no text were tampered with: what stands here then does not fit the hash either.
+    let body = String::from_utf8_lossy(&row.body);
+    line(&json!({
         "number": row.number,
         "version": row.version,
         "previous": hex::encode(&exported.previous),
         "hash": hex::encode(&row.hash),
         "body": body,
-    })))
+    }))
 }
 
 const COLUMNS: [&str; 17] = [
@@ -193,9 +193,9 @@ const COLUMNS: [&str; 17] = [
     "hash",
 ];
 
-fn csv_row(exported: &Exported, whole: bool) -> store::Result<String> {
+fn csv_row(exported: &Exported, whole: bool) -> String {
     let row = &exported.row;
-    let entry: Entry = row.entry()?;
+    let Ok(entry) = row.entry() else { return csv_unreadable(row, whole) };
     let name = |name: &Option<domain::name::Name>| {
         name.as_ref().map(ToString::to_string).unwrap_or_default()
     };
@@ -228,7 +228,22 @@ fn csv_row(exported: &Exported, whole: bool) -> store::Result<String> {
         origin.map(|origin| origin.request.clone()).unwrap_or_default(),
         hex::encode(&row.hash),
     ];
-    Ok(format!("{}\r\n", fields.each_ref().map(|field| csv_field(field)).join(",")))
+    csv_line(&fields)
+}
+
+/// A row that was tampered with is in the file too, as what it is.
+fn csv_unreadable(row: &Stored, whole: bool) -> String {
+    let mut fields = [const { String::new() }; COLUMNS.len()];
+    fields[0] = row.number.to_string();
+    fields[1] = part(whole).to_owned();
+    fields[2] = row.at.format(&Rfc3339).unwrap_or_default();
+    fields[8] = row.shown().sentence.to_text();
+    fields[16] = hex::encode(&row.hash);
+    csv_line(&fields)
+}
+
+fn csv_line(fields: &[String; COLUMNS.len()]) -> String {
+    format!("{}\r\n", fields.each_ref().map(|field| csv_field(field)).join(","))
 }
 
 /// Quoted where it must be, and never a formula: spreadsheets run what begins with these.

@@ -39,16 +39,12 @@ impl Control {
         let rows = store::history::of_rollout(&mut conn, id).await.or_problem(origin)?;
         let mut phases = vec![PhaseTime { phase: Phase::Queued, at: shown.card.asked_at }];
         for row in &rows {
-            let entry = row.entry().or_problem(origin)?;
-            if let Deed::RolloutEntered { phase, .. } = entry.deed {
-                phases.push(PhaseTime { phase, at: entry.at });
+            if let Some(Deed::RolloutEntered { phase, .. }) = row.entry().ok().map(|entry| entry.deed)
+            {
+                phases.push(PhaseTime { phase, at: row.at });
             }
         }
-        let rows = rows
-            .iter()
-            .map(store::history::Stored::row)
-            .collect::<store::Result<_>>()
-            .or_problem(origin)?;
+        let rows = rows.iter().map(store::history::Stored::shown).collect();
 
         let pairs: Vec<_> = shown.from.into_iter().chain([shown.pair]).collect();
         let parts = store::releases::plan_parts_of(&mut conn, &pairs).await.or_problem(origin)?;

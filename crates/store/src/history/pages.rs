@@ -19,16 +19,35 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether a row may be seen: the same rule as in the function `history_through`.
+    /// Whether a row may be seen.
     #[must_use]
     pub fn shows(&self, row: &Stored) -> bool {
-        let touches = |mine: &Option<String>, theirs: &Option<String>| {
+        self.shows_at(row.visibility, row.project.as_deref(), row.environment.as_deref())
+    }
+
+    /// Whether what is told of a place may be seen: the same rule as in the function
+    /// `history_through`.
+    #[must_use]
+    pub fn shows_at(
+        &self,
+        visibility: Visibility,
+        project: Option<&str>,
+        environment: Option<&str>,
+    ) -> bool {
+        let (mine_project, mine_environment) =
+            (self.project.as_deref(), self.environment.as_deref());
+        let touches = |mine: Option<&str>, theirs: Option<&str>| {
             mine.is_none() || theirs.is_none() || mine == theirs
         };
-        self.shows_whole(row)
-            || row.visibility == Visibility::View
-                && touches(&self.project, &row.project)
-                && touches(&self.environment, &row.environment)
+        let covers =
+            |mine: Option<&str>, theirs: Option<&str>| mine.is_none() || mine == theirs;
+        let as_a_reader = self.whole
+            && covers(mine_project, project)
+            && covers(mine_environment, environment);
+        as_a_reader
+            || visibility == Visibility::View
+                && touches(mine_project, project)
+                && touches(mine_environment, environment)
     }
 
     /// Whether a row may be seen with all that is known of it, also where it came from.
@@ -90,6 +109,7 @@ struct Raw {
     visibility: String,
     project: Option<String>,
     environment: Option<String>,
+    at: OffsetDateTime,
     body: Vec<u8>,
     hash: Vec<u8>,
 }
@@ -109,6 +129,7 @@ impl TryFrom<Raw> for Stored {
             },
             project: raw.project,
             environment: raw.environment,
+            at: raw.at,
             body: raw.body,
             hash: to_hash(&raw.hash)?,
         })
@@ -125,7 +146,7 @@ pub async fn after(conn: &mut Conn, number: i64, limit: i64) -> Result<Vec<Store
         sqlx::query_as!(
             Raw,
             r#"
-            select number, version, visibility, project, environment, body, hash
+            select number, version, visibility, project, environment, at, body, hash
             from history
             where number > $1
             order by number
@@ -145,7 +166,7 @@ pub async fn of_rollout(conn: &mut Conn, rollout: RolloutId) -> Result<Vec<Store
         sqlx::query_as!(
             Raw,
             r#"
-            select number, version, visibility, project, environment, body, hash
+            select number, version, visibility, project, environment, at, body, hash
             from history
             where rollout = $1 and visibility = 'view'
             order by number
@@ -210,7 +231,7 @@ pub async fn page(conn: &mut Conn, of: &Selection, limit: i64) -> Result<Vec<Sto
             Raw,
             r#"
             select number as "number!", version as "version!", visibility as "visibility!",
-                project, environment, body as "body!", hash as "hash!"
+                project, environment, at as "at!", body as "body!", hash as "hash!"
             from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             where $11::bigint is null or number < $11
             order by number desc
@@ -278,7 +299,7 @@ pub async fn export(
     let rows = sqlx::query!(
         r#"
         select h.number as "number!", h.version as "version!", h.visibility as "visibility!",
-            h.project, h.environment, h.body as "body!", h.hash as "hash!",
+            h.project, h.environment, h.at as "at!", h.body as "body!", h.hash as "hash!",
             (select p.hash from history p where p.number = h.number - 1) as previous
         from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) h
         where h.number > $11 and h.number <= $12 and ($13::bigint is null or h.number < $13)
@@ -311,6 +332,7 @@ pub async fn export(
                 visibility: row.visibility,
                 project: row.project,
                 environment: row.environment,
+                at: row.at,
                 body: row.body,
                 hash: row.hash,
             };
