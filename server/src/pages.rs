@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, Response, StatusCode, header, request::Parts},
-
+    middleware::from_fn,
 };
 use control::{Asked, Control};
 use domain::history::Origin;
@@ -25,12 +25,15 @@ pub fn list() -> Vec<AxumRouteListing> {
 /// Pages and server functions.
 pub fn routes(console: &Console) -> Router<Console> {
     let (control, options) = (console.control.clone(), console.leptos.clone());
-    Router::new().leptos_routes_with_context(
-        console,
-        list(),
-        move || provide(control.clone()),
-        move || shell(options.clone()),
-    )
+    Router::new()
+        .leptos_routes_with_context(
+            console,
+            list(),
+            move || provide(control.clone()),
+            move || shell(options.clone()),
+        )
+        // A form without scripts that is refused comes back with what was typed.
+        .layer(from_fn(app::api::kept::give_back))
 }
 
 /// The page for an address that is none.
