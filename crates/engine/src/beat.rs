@@ -70,6 +70,9 @@ async fn claim(context: &Arc<Context>, tasks: &mut JoinSet<()>) -> anyhow::Resul
         let id = holding.held.placement;
         if let Some(wake) = context.begin(id) {
             tasks.spawn(placement::drive(context.clone(), id, wake));
+        } else if holding.waiting.is_some() && holding.active.is_none() {
+            // Its notification was lost, or is on its way.
+            context.wake_one(id);
         }
     }
     Ok(())

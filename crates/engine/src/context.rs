@@ -2,12 +2,12 @@
 
 use crate::{health::Healths, live::Hub};
 use domain::{
-    id::{NodeId, PlacementId},
-    target::{Observed, Place},
+    id::{NodeId, PlacementId, ReleaseId},
+    target::{Observed, Place, Probe},
 };
 use futures::StreamExt;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 use store::{
@@ -43,6 +43,8 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub placement: Arc<store::placements::Placement>,
+    /// How instances are asked for their health, by their release.
+    pub probes: Arc<BTreeMap<ReleaseId, Probe>>,
     pub observed: Result<Arc<Observed>, String>,
 }
 
@@ -107,6 +109,13 @@ impl Context {
         }
     }
 
+    /// Wakes one placement's task, if it is ours.
+    pub fn wake_one(&self, id: PlacementId) {
+        if let Some(entry) = self.placements().get(&id) {
+            entry.wake.notify_one();
+        }
+    }
+
     /// Wakes all of them.
     pub fn wake_all(&self) {
         for entry in self.placements().values() {
@@ -131,12 +140,13 @@ pub(crate) async fn wake(context: Arc<Context>) {
         (wakes.subscribe(), wakes.subscribe(), wakes.subscribe());
     loop {
         tokio::select! {
-            () = work.until(Wake::Work) => {
+            // What is found by looking, without having heard of it, is `beat`'s to find.
+            heard = work.until(Wake::Work) => if heard {
                 context.wake_all();
                 context.work.notify_waiters();
-            }
-            () = history.until(Wake::History) => context.hub.wake_rows(),
-            () = access.until(Wake::Access) => context.hub.access_changed(),
+            },
+            _ = history.until(Wake::History) => context.hub.wake_rows(),
+            _ = access.until(Wake::Access) => context.hub.access_changed(),
             () = context.stopping.cancelled() => return,
         }
     }

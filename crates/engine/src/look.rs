@@ -11,6 +11,7 @@ use domain::{
     slot::{PerSlot, Slot},
     target::{Instance, InstanceState, Observed, Place, Traffic},
 };
+use std::time::Duration;
 use store::placements::{Confirmed, Placement};
 use time::OffsetDateTime;
 
@@ -93,6 +94,8 @@ pub(crate) struct Looking<'a> {
     pub placement: &'a Placement,
     pub rollout: &'a Rollout,
     pub requester: bool,
+    /// How long verifying may take by the release's own check.
+    pub budget: Duration,
     pub observed: Result<&'a Observed, &'a str>,
     pub traffic: Option<&'a Traffic>,
 }
@@ -116,7 +119,7 @@ impl Looking<'_> {
             live,
             warm,
             size: self.placement.size.count(),
-            budget: self.placement.spec.readiness.budget(),
+            budget: self.budget,
             seen: self
                 .observed
                 .map(|observed| seen(observed, self.placement.route, &makers, self.traffic))

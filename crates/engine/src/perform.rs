@@ -6,11 +6,12 @@ use domain::{
     id::RolloutId,
     rollout::{
         Kind, State,
-        step::{Command, Reply},
+        step::{Command, Reply, Routed},
     },
     slot::Slot,
     target::{Answer, Finding, Plan, Probe, Verdict},
 };
+use std::time::Instant;
 use store::{releases::PlanParts, rollouts::Current};
 use targets::Error;
 use tracing::debug;
@@ -30,11 +31,16 @@ pub(crate) async fn perform(
         Command::Route(to) => {
             let claim = turn.held.claim(Some(current.rollout.id));
             let revision = turn.revision();
+            let sent = Instant::now();
             match turn.context.target.route(&claim, &turn.placement.place, revision, to).await {
                 Ok(route) => {
-                    let live = route.live;
+                    let routed = Routed {
+                        live: route.live,
+                        applied_at: route.applied_at,
+                        took: sent.elapsed(),
+                    };
                     turn.memory.route = Some(route);
-                    return Some(Reply::Routed(live));
+                    return Some(Reply::Routed(routed));
                 }
                 Err(error) => Err(error.into()),
             }

@@ -7,11 +7,13 @@ use crate::{
 };
 use anyhow::Context as _;
 use domain::{
-    id::PlacementId,
+    id::{PlacementId, ReleaseId},
+    release::Pair,
     rollout::step::Reply,
-    target::{Observed, RouteSeen},
+    slot::Slot,
+    target::{Observed, Probe, RouteSeen},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use store::placements::{Held, Placement, claims};
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -39,6 +41,8 @@ pub(crate) struct Memory {
     pub reply: Option<Reply>,
     /// The route as the target told it last.
     pub route: Option<RouteSeen>,
+    /// How instances are asked for their health, by their release.
+    pub probes: Arc<BTreeMap<ReleaseId, Probe>>,
     /// What a settled placement did already.
     pub settled: settled::Memory,
 }
@@ -125,9 +129,39 @@ impl Turn<'_> {
             }
             Err(error) => Err(crate::chain(&error)),
         };
-        let known = Known { placement: self.placement.clone(), observed: observed.clone() };
+        if let Ok(observed) = &observed {
+            self.learn_probes(observed).await;
+        }
+        let known = Known {
+            placement: self.placement.clone(),
+            probes: self.memory.probes.clone(),
+            observed: observed.clone(),
+        };
         self.context.know(self.placement.id, known);
         observed
+    }
+
+    /// A release is asked by the spec it was made with, not by the service's of today.
+    async fn learn_probes(&mut self, observed: &Observed) {
+        let there: BTreeMap<_, _> = Slot::ALL
+            .iter()
+            .flat_map(|slot| observed.slots.of(*slot))
+            .map(|instance| (instance.release, instance.configuration))
+            .collect();
+        if there.keys().eq(self.memory.probes.keys()) {
+            return;
+        }
+        let Ok(mut conn) = self.context.pool.acquire().await else { return };
+        let mut probes = BTreeMap::new();
+        for (release, configuration) in there {
+            let pair = Pair { release, configuration };
+            if let Ok(Some(parts)) = store::releases::plan_parts(&mut conn, pair).await
+                && let Some(probe) = crate::perform::probe_of(&parts.release.spec)
+            {
+                probes.insert(release, probe);
+            }
+        }
+        self.memory.probes = Arc::new(probes);
     }
 
     /// The revision that a write replaces: the one seen last, else the one confirmed last.

@@ -43,6 +43,7 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
         placement: &turn.placement,
         rollout,
         requester: current.requester_enabled,
+        budget: current.parts.release.spec.readiness.budget(),
         observed: observed.as_deref().map_err(String::as_str),
         traffic: traffic.as_ref(),
     };

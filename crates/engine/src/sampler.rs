@@ -4,7 +4,6 @@
 use crate::{
     context::{Context, Known},
     live::Place,
-    perform,
 };
 use domain::{
     history::Visibility,
@@ -188,20 +187,20 @@ fn rates(used: Option<&Usage>, bytes: &Bytes) -> (u64, u64) {
 /// Asks the instances of which nobody heard for a while.
 async fn ask_health(context: &Context, known: &Known) {
     let Ok(observed) = &known.observed else { return };
-    let Some(probe) = perform::probe_of(&known.placement.spec) else { return };
     for slot in Slot::ALL {
-        let mut makers: Vec<_> = observed
+        let mut due: Vec<_> = observed
             .slots
             .of(slot)
             .iter()
             .filter(|instance| instance.state == InstanceState::Running)
             .filter(|instance| context.healths.age(&instance.id).is_none_or(|age| age >= HEALTH))
-            .map(|instance| instance.maker)
+            .map(|instance| (instance.maker, instance.release))
             .collect();
-        makers.sort_unstable();
-        makers.dedup();
-        for maker in makers {
-            if let Ok(answers) = context.target.probe(known.place(), slot, maker, &probe).await {
+        due.sort_unstable();
+        due.dedup();
+        for (maker, release) in due {
+            let Some(probe) = known.probes.get(&release) else { continue };
+            if let Ok(answers) = context.target.probe(known.place(), slot, maker, probe).await {
                 context.healths.note(&answers);
             }
         }

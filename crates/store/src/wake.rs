@@ -70,26 +70,29 @@ pub struct Sleeper {
 }
 
 impl Sleeper {
-    /// Waits until `wake`, or a poll's time. Several wakes are one.
-    pub async fn until(&mut self, wake: Wake) {
+    /// Waits until `wake`, or a poll's time. Several wakes are one. True: it was heard; false: it is
+    /// only time to look.
+    pub async fn until(&mut self, wake: Wake) -> bool {
         let poll = Instant::now() + POLL;
-        loop {
+        let heard = loop {
             match timeout_at(poll, self.receiver.recv()).await {
                 Ok(Ok(heard)) if heard != wake => {}
                 Ok(Err(broadcast::error::RecvError::Closed)) => {
                     // The program stops. Whoever still sleeps goes on at the pace of a poll.
                     tokio::time::sleep_until(poll).await;
-                    return;
+                    return false;
                 }
-                // Heard it, heard too much at once, or it is time to look.
-                Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) | Err(_) => break,
+                // Heard it, or so much at once that it may have been among them.
+                Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) => break true,
+                Err(_) => break false,
             }
-        }
+        };
         // What came meanwhile is the same news.
         while !matches!(
             self.receiver.try_recv(),
             Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)
         ) {}
+        heard
     }
 }
 

@@ -81,9 +81,19 @@ pub enum Reply {
     },
     Gates(Vec<Finding>),
     /// The target's own answer to a route write.
-    Routed(Option<Slot>),
+    Routed(Routed),
     /// The target understood and said no.
     Refused(String),
+}
+
+/// A route write as the target confirmed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routed {
+    pub live: Option<Slot>,
+    /// By the target's clock, which also dates what its witness counts.
+    pub applied_at: OffsetDateTime,
+    /// From sending the write to its confirmation.
+    pub took: Duration,
 }
 
 /// What is to be done. Each can be repeated.
@@ -391,10 +401,17 @@ impl Stepping<'_> {
         let Some(pinned) = self.state.pinned else { return self.lost_pins() };
         let within = self.rollout.policy.switch_within;
         if self.is_routed_to(Some(pinned.new)) {
-            let at = self.look.at;
+            // After a crash the answer to the write is lost, and the look is all there is.
+            let (at, took) = match &self.look.reply {
+                Some(Reply::Routed(routed)) => (routed.applied_at, routed.took),
+                _ => {
+                    let at = self.look.at;
+                    let written = self.state.evidence.written_at.unwrap_or(at);
+                    (at, Duration::try_from(at - written).unwrap_or_default())
+                }
+            };
             self.state.evidence.confirmed_at = Some(at);
-            self.state.evidence.switched_in_ms =
-                self.state.evidence.written_at.map(|written| millis(at - written));
+            self.state.evidence.switched_in_ms = u32::try_from(took.as_millis()).ok();
             self.state.observation.read_to = at.unix_timestamp();
             return self.enter(Phase::Observing, Some(Command::Probe(pinned.new)));
         }
@@ -699,7 +716,7 @@ impl Stepping<'_> {
     fn is_routed_to(&self, slot: Option<Slot>) -> bool {
         let seen = self.look.seen.as_ref().is_ok_and(|seen| seen.routed == slot);
         let foreign = self.look.seen.as_ref().is_ok_and(|seen| seen.foreign.is_some());
-        let told = self.look.reply == Some(Reply::Routed(slot));
+        let told = matches!(&self.look.reply, Some(Reply::Routed(routed)) if routed.live == slot);
         // A write that was answered and then undone by somebody else is not where traffic goes.
         let undone = self.look.seen.as_ref().is_ok_and(|seen| seen.routed != slot);
         (seen && (!foreign || self.state.phase == Phase::SwitchingBack)) || (told && !undone)
@@ -735,10 +752,6 @@ fn foreign(seen: &Seen, expected: &[Option<Slot>]) -> Option<String> {
 fn crashed(slot: &SlotSeen) -> String {
     let why = slot.exited.as_deref().unwrap_or("no reason was given");
     format!("its instances died {} times: {why}", slot.restarts)
-}
-
-fn millis(duration: time::Duration) -> u32 {
-    u32::try_from(duration.whole_milliseconds().max(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

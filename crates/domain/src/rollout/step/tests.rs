@@ -121,11 +121,15 @@ fn replies() -> Vec<Option<Reply>> {
         Some(Reply::Ready { unready: Some("503".to_owned()) }),
         Some(Reply::Gates(vec![finding(Verdict::Pass)])),
         Some(Reply::Gates(vec![finding(Verdict::Refuse)])),
-        Some(Reply::Routed(Some(Slot::Blue))),
-        Some(Reply::Routed(Some(Slot::Green))),
-        Some(Reply::Routed(None)),
+        Some(told(Some(Slot::Blue))),
+        Some(told(Some(Slot::Green))),
+        Some(told(None)),
         Some(Reply::Refused("no".to_owned())),
     ]
+}
+
+fn told(live: Option<Slot>) -> Reply {
+    Reply::Routed(Routed { live, applied_at: START, took: Duration::from_millis(8) })
 }
 
 fn troubles() -> Vec<Option<Trouble>> {
@@ -258,7 +262,7 @@ fn nothing_is_switched_to_that_did_not_prove_itself() {
 fn the_way_back_asks_nothing_of_the_new_slot() {
     for first in [false, true] {
         for mut seen in sights().into_iter().flatten() {
-            for reply in [None, Some(Reply::Routed(Some(Slot::Green)))] {
+            for reply in [None, Some(told(Some(Slot::Green)))] {
                 let rollout =
                     rollout(Kind::Deploy, state(Phase::SwitchingBack, first, false), None);
                 let alive = step(&rollout, &look(START, Ok(seen.clone()), reply.clone()));
@@ -356,7 +360,11 @@ impl World {
             }
             Command::Route(to) => {
                 self.routed = to;
-                Some(Reply::Routed(to))
+                Some(Reply::Routed(Routed {
+                    live: to,
+                    applied_at: self.at,
+                    took: Duration::from_millis(8),
+                }))
             }
             Command::CloseStreams(_) => None,
         }
