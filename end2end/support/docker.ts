@@ -5,19 +5,23 @@ import { ROOT, run } from './machine.ts';
 
 const docker = (...args: string[]) => run('docker', args);
 
-/** Ids of everything of a kind that carries the label. */
-async function labelled(kind: 'container' | 'network', label: string): Promise<string[]> {
+/** Ids of everything of a kind whose name begins so. */
+async function named(kind: 'container' | 'network', prefix: string): Promise<string[]> {
   const all = kind === 'container' ? ['--all'] : [];
-  const ids = await docker(kind, 'ls', ...all, '--quiet', '--no-trunc', '--filter', `label=${label}`);
+  // A container's name begins with a slash in the engine's own eyes.
+  const ids = await docker(kind, 'ls', ...all, '--quiet', '--no-trunc', '--filter', `name=^/?${prefix}-`);
   return ids.split('\n').filter(Boolean);
 }
 
-export const containers = (label: string) => labelled('container', label);
+/** Ids of the containers whose name begins with the prefix and a hyphen. */
+export const containers = (prefix: string) => named('container', prefix);
 
-/** Removes the containers and networks that carry the label, and nothing else. */
-export async function removeLabelled(label: string): Promise<void> {
-  for (const id of await labelled('container', label)) await docker('container', 'rm', '--force', '--volumes', id);
-  for (const id of await labelled('network', label)) await docker('network', 'rm', id);
+/** Removes containers, networks and image tags whose names begin so, and nothing else. */
+export async function removeNamed(prefix: string): Promise<void> {
+  for (const id of await named('container', prefix)) await docker('container', 'rm', '--force', '--volumes', id);
+  for (const id of await named('network', prefix)) await docker('network', 'rm', id);
+  const tags = await docker('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}');
+  for (const tag of tags.split('\n').filter((tag) => tag.startsWith(prefix))) await docker('image', 'rm', tag);
 }
 
 /** Kills a container as a fault would, so that its restart policy acts. */

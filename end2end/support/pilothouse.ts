@@ -7,7 +7,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freeAddressPool, removeLabelled } from './docker.ts';
+import { freeAddressPool, removeNamed } from './docker.ts';
 import { end, ended, freePorts, PROGRAMS, until } from './machine.ts';
 
 export class Pilothouse {
@@ -17,8 +17,8 @@ export class Pilothouse {
   private constructor(
     /** Where everything of this run lies. */
     readonly data: string,
-    /** The name of this installation, on the labels of all that it makes in Docker. */
-    readonly installation: string,
+    /** What the names of all that it makes in Docker begin with. */
+    readonly prefix: string,
     private readonly consolePort: number,
     private readonly routerPort: number,
     private readonly settings: Record<string, string>,
@@ -31,9 +31,9 @@ export class Pilothouse {
     }
     const data = await mkdtemp(join(tmpdir(), 'pilothouse-end2end-'));
     const [consolePort, routerPort] = await freePorts(2);
-    const installation = `e2e-${randomBytes(5).toString('hex')}`;
-    const apart = { PILOTHOUSE_ADDRESS_POOL: await freeAddressPool(), PILOTHOUSE_INSTALLATION: installation };
-    const pilothouse = new Pilothouse(data, installation, consolePort, routerPort, { ...apart, ...settings });
+    const prefix = `e2e-${randomBytes(5).toString('hex')}`;
+    const apart = { PILOTHOUSE_ADDRESS_POOL: await freeAddressPool(), PILOTHOUSE_NAME_PREFIX: prefix };
+    const pilothouse = new Pilothouse(data, prefix, consolePort, routerPort, { ...apart, ...settings });
     try {
       await pilothouse.startRouter();
       await pilothouse.startConsole();
@@ -60,10 +60,6 @@ export class Pilothouse {
     return readFileSync(join(this.data, 'first-admin-link'), 'utf8').trim();
   }
 
-  get label(): string {
-    return `pilothouse.installation=${this.installation}`;
-  }
-
   logs(): [name: string, path: string][] {
     return ['pilothouse.log', 'pilothouse-router.log']
       .map((name): [string, string] => [name, join(this.data, name)])
@@ -83,6 +79,7 @@ export class Pilothouse {
     const listen = `127.0.0.1:${this.consolePort}`;
     const args = ['serve', '--data-dir', this.data, '--listen', listen];
     args.push('--site-dir', PROGRAMS.site, '--router-socket', this.socket);
+    args.push('--router-public', `127.0.0.1:${this.routerPort}`);
     const console = (this.console = this.spawn('pilothouse', PROGRAMS.console, args, this.settings));
     await this.ready('the console is ready', console, 60, async () => (await fetch(`${this.url}/readyz`)).ok);
   }
@@ -99,7 +96,7 @@ export class Pilothouse {
   /** Ends everything and takes away what it made, in Docker too. */
   async remove(): Promise<void> {
     await this.stopConsole();
-    await removeLabelled(this.label);
+    await removeNamed(this.prefix);
     await this.stopRouter('SIGKILL');
     await rm(this.data, { recursive: true, force: true });
   }

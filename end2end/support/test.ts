@@ -1,6 +1,6 @@
 // `test` with what every journey needs. A journey imports this, not Playwright.
 
-import AxeBuilder from '@axe-core/playwright';
+import { AxeBuilder } from '@axe-core/playwright';
 import { test as base, expect, type BrowserContextOptions, type Page } from '@playwright/test';
 import { Pilothouse } from './pilothouse.ts';
 import { ConsoleWatch } from './watch.ts';
