@@ -28,6 +28,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use store::history::Window;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     task::AbortHandle,
@@ -76,6 +77,7 @@ pub async fn open(
         heard: console.hub.subscribe(),
         after: resumed.or(wish.after),
         outbox: Arc::new(Outbox::default()),
+        windows: asked.actor.windows(),
         actor: asked.actor,
         console,
         topics,
@@ -119,6 +121,8 @@ impl Drop for Following {
 struct Follower {
     console: Console,
     actor: Actor,
+    /// What his grants let him see, as long as they stay as they are.
+    windows: Vec<Window>,
     topics: Topics,
     after: Option<i64>,
     /// Subscribed before the first query, so nothing falls between replay and following.
@@ -173,7 +177,7 @@ impl Follower {
                     Some(number) if number <= last => {}
                     Some(number) => {
                         last = number;
-                        if may_hear(&self.actor, &event)
+                        if may_hear(&self.windows, &event)
                             && self.outbox.push(line(&event)).is_err()
                         {
                             return End::Reset;
@@ -227,7 +231,7 @@ impl Follower {
 
     /// States and samples: only the newest of each waits.
     fn pass_on(&self, event: &Event) {
-        if !self.topics.want(event) || !may_hear(&self.actor, event) {
+        if !self.topics.want(event) || !may_hear(&self.windows, event) {
             return;
         }
         match &event.message {

@@ -9,7 +9,7 @@ use crate::{
     live::seats::Seats,
     metrics::Metrics,
     probes::Health,
-    routes, serve,
+    routes, serve as connections,
     state::Console,
 };
 use anyhow::Context;
@@ -39,7 +39,12 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("listen: {} can not be used", settings.listen))?;
     let database = Database::open(&settings).await?;
 
-    let served = serve_with(&settings, &database, listener, lock.node, stop).await;
+    let served = async {
+        let control = begin(&settings, &database).await?;
+        let target = target(&settings, &database).await?;
+        serve(&settings, &database, control, target, listener, lock.node, stop).await
+    };
+    let served = served.await;
 
     database.close().await;
     drop(lock);
@@ -47,9 +52,19 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
     served
 }
 
-async fn serve_with(
+/// Makes what a new installation begins with. Where it is, nothing is changed.
+pub async fn begin(settings: &Settings, database: &Database) -> anyhow::Result<Control> {
+    let control = Control::new(database.pool.clone(), of_control(settings)?);
+    control.begin_installation().await.context("making the first environments")?;
+    Ok(control)
+}
+
+/// Drives and serves until `stop` is cancelled. The database stays open.
+pub async fn serve(
     settings: &Settings,
     database: &Database,
+    control: Control,
+    target: Arc<dyn Target>,
     listener: TcpListener,
     node: NodeId,
     stop: CancellationToken,
@@ -59,9 +74,6 @@ async fn serve_with(
         0 => PublicUrl::localhost(listener.local_addr()?.port()),
         _ => settings.public_url.clone(),
     };
-    let control = Control::new(database.pool.clone(), of_control(settings, &public_url)?);
-    control.begin_installation().await.context("making the first environments")?;
-    let target = target(settings, database).await?;
     let engine = Engine::start(engine::Settings { node }, database.pool.clone(), target.clone())
         .await
         .context("starting the engine")?;
@@ -96,7 +108,7 @@ async fn serve_with(
 
     // Streams say goodbye as soon as `stop` is cancelled; the engine hands over meanwhile.
     let stopping = stop.clone();
-    let serving = tokio::spawn(serve::serve(
+    let serving = tokio::spawn(connections::serve(
         listener,
         routes,
         limits.connections,
@@ -136,12 +148,12 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-fn of_control(settings: &Settings, public_url: &PublicUrl) -> anyhow::Result<control::Settings> {
+fn of_control(settings: &Settings) -> anyhow::Result<control::Settings> {
     let policy = (!settings.policy.is_empty())
         .then(|| settings.policy.apply(Policy::of_new(false)));
     Ok(control::Settings {
         router_port: settings.router_public.port(),
-        console_host: public_url.host().to_owned(),
+        console_host: settings.public_url.host().to_owned(),
         base_domain: settings.base_domain.parse().context("base_domain")?,
         policy,
     })
@@ -178,7 +190,7 @@ fn build_of(site: &Path) -> anyhow::Result<Arc<str>> {
 fn of_leptos(settings: &Settings, listener: &TcpListener) -> anyhow::Result<LeptosOptions> {
     let site = settings.site_dir.to_str().context("site_dir: its name is no text")?;
     let hashes = settings.site_dir.join("hash.txt");
-    let hashes = hashes.to_str().context("site_dir: its name is no text")?;
+    let hashes: Arc<str> = hashes.to_str().context("site_dir: its name is no text")?.into();
     Ok(LeptosOptions::builder()
         .output_name("app")
         .site_root(site)

@@ -15,7 +15,7 @@ pub struct Console {
     pub hub: Hub,
     pub seats: Arc<Seats>,
     pub metrics: Arc<Metrics>,
-    pub health: Arc<Health>,
+    pub health: Health,
     /// Which build of the pages this is: an open tab of another one is told to load again.
     pub build: Arc<str>,
     /// Cancelled when the server begins to stop.

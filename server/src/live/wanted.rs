@@ -1,14 +1,12 @@
 //! What a stream was opened for, and whether an event is for it: by topic, and by permit.
 
-use control::Actor;
 use domain::{
-    history::Visibility,
     id::{PlacementId, RolloutId},
     live::Message,
-    role::{Action, Protection},
 };
 use engine::live::Event;
 use std::collections::HashSet;
+use store::history::Window;
 
 /// The topics of a stream. History rows come to everybody who may see them; states of rollouts and
 /// samples only to those who asked.
@@ -53,15 +51,13 @@ impl Topics {
     }
 }
 
-/// Whether he may hear of it: the same rule as for the row or the page that shows it.
+/// Whether it may be heard of through any of these windows: the same rule as for the row, or the
+/// page, that shows it.
 #[must_use]
-pub fn may_hear(actor: &Actor, event: &Event) -> bool {
-    let needs = match event.visibility {
-        Visibility::View => Action::View,
-        Visibility::HistoryView => Action::HistoryView,
-    };
-    // Neither asks for more in a protected environment.
-    actor.may(needs, event.place, Protection::Open)
+pub fn may_hear(windows: &[Window], event: &Event) -> bool {
+    let (project, environment) =
+        (event.place.project.as_deref(), event.place.environment.as_deref());
+    windows.iter().any(|window| window.shows_at(event.visibility, project, environment))
 }
 
 #[cfg(test)]
