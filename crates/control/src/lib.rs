@@ -7,6 +7,7 @@ mod board;
 mod changes;
 mod environments;
 mod fault;
+mod first_admin;
 mod hex;
 pub mod history;
 mod inquiries;

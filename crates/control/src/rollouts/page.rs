@@ -39,7 +39,8 @@ impl Control {
         let rows = store::history::of_rollout(&mut conn, id).await.or_problem(origin)?;
         let mut phases = vec![PhaseTime { phase: Phase::Queued, at: shown.card.asked_at }];
         for row in &rows {
-            if let Some(Deed::RolloutEntered { phase, .. }) = row.entry().ok().map(|entry| entry.deed)
+            if let Some(Deed::RolloutEntered { phase, .. }) =
+                row.entry().ok().map(|entry| entry.deed)
             {
                 phases.push(PhaseTime { phase, at: row.at });
             }

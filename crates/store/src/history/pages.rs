@@ -39,11 +39,9 @@ impl Window {
         let touches = |mine: Option<&str>, theirs: Option<&str>| {
             mine.is_none() || theirs.is_none() || mine == theirs
         };
-        let covers =
-            |mine: Option<&str>, theirs: Option<&str>| mine.is_none() || mine == theirs;
-        let as_a_reader = self.whole
-            && covers(mine_project, project)
-            && covers(mine_environment, environment);
+        let covers = |mine: Option<&str>, theirs: Option<&str>| mine.is_none() || mine == theirs;
+        let as_a_reader =
+            self.whole && covers(mine_project, project) && covers(mine_environment, environment);
         as_a_reader
             || visibility == Visibility::View
                 && touches(mine_project, project)
