@@ -72,7 +72,7 @@ macro_rules! contract {
         $crate::contract!(@ $make;
             slots: a_place_nobody_filled_is_empty,
             slots: a_slot_is_filled_once_however_often_it_is_asked,
-            slots: only_instances_that_answer_whole_pass,
+            slots: only_instances_of_the_maker_are_asked,
             slots: the_slot_that_has_the_traffic_is_never_removed,
             slots: the_slot_that_has_the_traffic_is_never_filled_by_another_rollout,
             slots: the_idle_slot_is_emptied_and_the_live_one_goes_on,

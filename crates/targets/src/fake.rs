@@ -8,6 +8,7 @@
 mod behind;
 mod machine;
 mod preflight;
+mod router;
 pub mod sample;
 
 pub use behind::{Behaviour, Call, Load};
@@ -29,7 +30,8 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use machine::{Machine, Route};
+use machine::Machine;
+use router::Route;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,

@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 use targets::{
-    Target,
+    Error, Target,
     contract::Harness,
     docker::{DockerTarget, Options},
     fake::sample,
@@ -92,7 +92,7 @@ async fn machine() -> Machine {
 
     // Tests run side by side: each has a /20 of its own.
     static POOLS: AtomicU8 = AtomicU8::new(0);
-    let pool = POOLS.fetch_add(1, Ordering::Relaxed);
+    let pool = POOLS.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id() as u8) % 64;
     let pool = (Ipv4Addr::new(10, 212 + pool / 16, (pool % 16) * 16, 0), 20);
     let installations = [id, sample::id()];
     let prefix: Name = format!("pt-{}", &id.simple().to_string()[20..]).parse().expect("a name");
@@ -338,3 +338,80 @@ impl Drop for Machine {
 }
 
 targets::contract!(machine);
+
+#[tokio::test]
+async fn an_engine_that_never_answers_holds_nobody_longer_than_the_deadline() {
+    let dir = std::env::temp_dir().join(format!("pilothouse-{}", sample::id().simple()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    let socket = dir.join("silent.sock");
+    // Takes connections into its queue and says nothing.
+    let _silent = UnixListener::bind(&socket).expect("a socket");
+    let target = DockerTarget::new(Options {
+        engine_socket: socket.clone(),
+        router_socket: socket,
+        installation: sample::id(),
+        prefix: "silent".parse().expect("a name"),
+        pool: Options::POOL,
+        grace: Options::GRACE,
+    })
+    .expect("a driver");
+    let place = sample::place("silent");
+    let begun = std::time::Instant::now();
+
+    let outcome = tokio::join!(
+        target.observe(&place),
+        target.traffic(&place, 0),
+        target.check(),
+        target.usage(&[])
+    );
+
+    assert!(begun.elapsed() < targets::DEADLINE * 2, "{:?}", begun.elapsed());
+    assert!(matches!(outcome.0, Err(Error::Unreachable { .. })), "{outcome:?}");
+    assert!(matches!(outcome.1, Err(Error::Unreachable { .. })), "{outcome:?}");
+    assert!(matches!(outcome.2, Err(Error::Unreachable { .. })), "{outcome:?}");
+    assert!(matches!(outcome.3, Err(Error::Unreachable { .. })), "{outcome:?}");
+    std::fs::remove_dir_all(dir).expect("removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_away_is_not_the_releases_fault() {
+    let machine = machine().await;
+    // Nobody listens on the port of "discard".
+    let reference = "127.0.0.1:9/team/api:1".parse().expect("a reference");
+
+    let local = machine.target.image(&reference, false).await;
+    let pulled = machine.target.image(&reference, true).await;
+
+    assert!(matches!(local, Err(Error::Refused { .. })), "{local:?}");
+    assert!(matches!(pulled, Err(Error::Unreachable { .. })), "{pulled:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_are_started_as_tightly_as_the_plan_says() {
+    let machine = machine().await;
+    let place = sample::place("tight");
+    let plan = machine.plan(&place, 1);
+    let claim =
+        domain::target::Claim { placement: place.placement, epoch: 1, rollout: Some(plan.maker) };
+    machine.target.ensure(&claim, Slot::Blue, &plan).await.expect("filled");
+    let id = machine.target.observe(&place).await.expect("seen").slots.blue[0].id.clone();
+
+    let found = machine.engine.inspect_container(&id, None::<InspectContainerOptions>).await;
+    let found = found.expect("there");
+    let pid = found.state.expect("a state").pid.expect("a process");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs here");
+
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    assert_eq!(field("NoNewPrivs:"), "1");
+    assert_eq!(field("CapEff:"), "0000000000000000");
+    assert_eq!(field("CapBnd:"), "0000000000000000");
+    assert_eq!(field("Seccomp:"), "2");
+    assert_ne!(field("Uid:").split_whitespace().next(), Some("0"));
+    let host = found.host_config.expect("there");
+    assert_eq!(host.readonly_rootfs, Some(true));
+    assert!(host.port_bindings.unwrap_or_default().is_empty(), "no port of its own");
+    assert_eq!(found.mounts.unwrap_or_default().len(), 0, "nothing of the host");
+}

@@ -43,8 +43,9 @@ impl DockerTarget {
             Some(image) => {
                 let said = format!("{}, on the machine", plan.image.short());
                 findings.push(finding("Image is there, same content", Verdict::Pass, said));
-                let user = image.config.and_then(|config| config.user).unwrap_or_default();
-                findings.push(user_finding(plan, &user));
+                let config = image.config.unwrap_or_default();
+                findings.push(user_finding(plan, config.user.as_deref().unwrap_or_default()));
+                findings.extend(volumes_finding(config.volumes.as_deref().unwrap_or_default()));
             }
             None => findings.push(finding(
                 "Image is there, same content",
@@ -80,9 +81,9 @@ impl DockerTarget {
             .iter()
             .filter(|one| {
                 let labels = one.labels.as_ref();
-                !labels
+                labels
                     .and_then(|labels| Identity::read(labels, self.options.installation))
-                    .is_some_and(|identity| identity.placement == plan.place.placement)
+                    .is_none_or(|identity| identity.placement != plan.place.placement)
             })
             .flat_map(|one| one.names.iter().flatten())
             .find_map(|name| wanted.iter().find(|wanted| name.strip_prefix('/') == Some(wanted)));
@@ -180,6 +181,12 @@ fn user_finding(plan: &Plan, image_user: &str) -> Finding {
         (true, true) => finding(question, Verdict::Warn, "as root, which the policy allows"),
         (true, false) => finding(question, Verdict::Refuse, slots::runs_as_root()),
     }
+}
+
+/// A volume of an image lives as long as its instance: said before somebody trusts it.
+fn volumes_finding(volumes: &[String]) -> Option<Finding> {
+    let detail = format!("{} is lost whenever an instance is replaced", volumes.join(", "));
+    (!volumes.is_empty()).then(|| finding("Keeps nothing on the machine", Verdict::Warn, detail))
 }
 
 fn host_names(plan: &Plan, routes: &[Routed]) -> Finding {

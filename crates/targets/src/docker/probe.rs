@@ -180,6 +180,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_closed_port_says_so_in_a_word() {
+        let mut closed = answering(b"", true).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        closed.address = listener.local_addr().expect("an address");
+        drop(listener);
+
+        let answer = asked(closed).await;
+
+        assert_eq!((answer.passed, answer.said.as_str()), (false, "refused"));
+    }
+
+    #[tokio::test]
     async fn an_instance_that_does_not_run_is_not_asked() {
         let mut dead = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true).await;
         dead.instance.state = InstanceState::Exited { why: "exit code 1".into() };

@@ -11,6 +11,7 @@ use super::{
     seen::Container,
 };
 use crate::{Error, Result, names};
+use anyhow::anyhow;
 use bollard::{
     Docker,
     models::{ContainerCreateBody, ContainerSummaryStateEnum as State},
@@ -399,18 +400,23 @@ async fn make(engine: Docker, order: Order) -> Result<(), (Option<Ipv4Addr>, Err
 
 /// The container that has the name already: an earlier call's, or a stranger's.
 async fn found(engine: &Docker, order: &Order) -> Result<String> {
-    let there = engine.inspect_container(&order.name, None::<InspectContainerOptions>).await?;
+    let there = match engine.inspect_container(&order.name, None::<InspectContainerOptions>).await {
+        Err(gone) if error::is_gone(&gone) => {
+            return Err(error::unreachable(anyhow!("{} was just being removed", order.name)));
+        }
+        other => other?,
+    };
     let labels = there.config.and_then(|config| config.labels).unwrap_or_default();
-    let same = Identity::read(&labels, order.installation).is_some_and(|found| {
-        found.placement == order.identity.placement
-            && found.slot == order.identity.slot
-            && found.maker == order.identity.maker
-            && found.number == order.identity.number
-    });
-    match there.id {
-        Some(id) if same => Ok(id),
-        _ => Err(error::refused(name_taken(&order.name))),
+    let (Some(id), Some(found)) = (there.id, Identity::read(&labels, order.installation)) else {
+        return Err(error::refused(name_taken(&order.name)));
+    };
+    let (wanted, same) = (&order.identity, found.placement == order.identity.placement);
+    if same && (found.slot, found.maker, found.number) == (wanted.slot, wanted.maker, wanted.number)
+    {
+        return Ok(id);
     }
+    // Ours, of another maker whose id ends alike: a stray that is on its way out.
+    Err(error::unreachable(anyhow!("{} is still there from another rollout", order.name)))
 }
 
 /// What to do about a stranger's container.

@@ -219,6 +219,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_engines_own_statistics_are_read_the_same_way() {
+        let said = r#"{"pids_stats":{"current":3},"cpu_stats":{"cpu_usage":{"total_usage":1234}},
+            "memory_stats":{"usage":5000,"stats":{"total_inactive_file":1000}},
+            "networks":{"eth0":{"rx_bytes":10,"tx_bytes":20},"eth1":{"rx_bytes":1,"tx_bytes":2}}}"#;
+
+        let reading = reading(&serde_json::from_str(said).expect("statistics"));
+
+        let expected = Reading {
+            cpu_ns: 1234,
+            memory_bytes: 4000,
+            received_bytes: 11,
+            sent_bytes: 22,
+            processes: 3,
+        };
+        assert_eq!(reading, Some(expected));
+        assert_eq!(super::reading(&ContainerStatsResponse::default()), None, "it does not run");
+    }
+
+    #[test]
     fn a_core_in_full_use_is_a_hundred() {
         let then = Instant::now();
         let now = then + Duration::from_secs(2);

@@ -2,7 +2,8 @@
 
 use super::{
     Fake,
-    machine::{Life, Route, now},
+    machine::Life,
+    router::{Route, now},
 };
 use crate::Result;
 use domain::{
