@@ -6,6 +6,8 @@
 //! longer than browsers send as a referrer. An address that has been through this before is cleaned
 //! first: it must say what happened last, and only that.
 
+use leptos_router::params::ParamsMap;
+
 /// The fields that never go into an address. A password field of the app can only have one of
 /// these names, see `components::field::Secret`.
 pub const SECRET: [&str; 4] = ["password", "again", "current", "token"];
@@ -14,6 +16,18 @@ pub const SECRET: [&str; 4] = ["password", "again", "current", "token"];
 #[must_use]
 pub fn key(name: &str) -> String {
     format!("_.{name}")
+}
+
+/// Whether an address brings back the form of the function at `path` with these fixed fields.
+/// Secrets are not given back, so they tell nothing.
+#[must_use]
+pub fn came_back(query: &ParamsMap, path: &str, hidden: &[(&'static str, String)]) -> bool {
+    query.get_str("__path") == Some(path)
+        && query.get_str("__err").is_some()
+        && hidden
+            .iter()
+            .filter(|(name, _)| !SECRET.contains(name))
+            .all(|(name, value)| query.get_str(&key(name)) == Some(value.as_str()))
 }
 
 #[cfg(feature = "ssr")]

@@ -181,10 +181,5 @@ where
 /// Whether the form with these fixed fields came back with a refusal, without scripts.
 #[must_use]
 pub fn came_back<S: ServerFn>(hidden: &[(&'static str, String)]) -> bool {
-    let query = use_query_map().get_untracked();
-    query.get_str("__path") == Some(S::PATH)
-        && query.get_str("__err").is_some()
-        && hidden.iter().all(|(name, value)| {
-            query.get_str(&crate::api::kept::key(name)) == Some(value.as_str())
-        })
+    crate::api::kept::came_back(&use_query_map().get_untracked(), S::PATH, hidden)
 }

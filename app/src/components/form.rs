@@ -90,10 +90,7 @@ where
     Out: 'static,
 {
     let query = use_query_map().get_untracked();
-    let ours = query.get_str("__path") == Some(S::PATH)
-        && hidden
-            .iter()
-            .all(|(name, value)| query.get_str(&kept::key(name)) == Some(value.as_str()));
+    let ours = kept::came_back(&query, S::PATH, &hidden);
     let (answered, value) = (action.version(), action.value());
     // Twins may share one action. The answer that this form waits for, or has, is the one after
     // what had been answered when it was sent.
@@ -230,7 +227,7 @@ pub fn Done(changes: Changes) -> impl IntoView {
 /// An id out of the function's address and the fixed fields: equal on the server and in the browser.
 fn id_of(path: &str, hidden: &[(&'static str, String)]) -> String {
     let mut id = path.trim_start_matches("/api/").replace('/', "-");
-    for (_, value) in hidden {
+    for (_, value) in hidden.iter().filter(|(name, _)| !kept::SECRET.contains(name)) {
         id.push('-');
         id.extend(value.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-'));
     }
