@@ -33,6 +33,9 @@ impl Control {
             .ok_or_else(|| Problem::not_found("service"))?;
         let place = places::of_service(&known, "service");
         let (mut tx, permit) = self.permit_in(tx, asked, Action::ReleaseCreate, &place).await?;
+        if let Some(made) = self.made_before(&mut tx, asked, "releases/make").await? {
+            return Ok(made);
+        }
 
         let inquiry = store::inquiries::load(&mut tx, inquiry)
             .await
@@ -71,6 +74,7 @@ impl Control {
         store::releases::add(&mut tx, &release, &facts, asked.actor.id, &asked.actor.name)
             .await
             .or_problem(origin)?;
+        self.remember(&mut tx, asked, "releases/make", &release.id).await?;
         let deed = Deed::ReleaseMade { release: release.id, name, image: facts.id };
         let row = asked.entry(&permit, places::subject_of(&known), deed);
         self.commit(tx, origin, &[row]).await?;

@@ -52,6 +52,17 @@ impl Queue {
     }
 }
 
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 500;
+
+fn checked_reason(reason: Option<&str>) -> Result<(), Problem> {
+    if reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+        let sentence = format!("A reason has at most {LONGEST_REASON} characters.");
+        return Err(Problem::invalid("reason", sentence));
+    }
+    Ok(())
+}
+
 /// 409: who it was, and what.
 fn somebody_was_first(other: &Standing) -> Problem {
     let did = match other.kind {
@@ -170,13 +181,13 @@ impl Control {
         replace: bool,
     ) -> Result<RolloutId, Problem> {
         let origin = &asked.origin;
+        checked_reason(reason.as_deref())?;
         let tx = self.begin(origin).await?;
         let (tx, placement) = self.lock_placement(tx, asked, placement).await?;
         let place = places::of_placement(&placement, "service");
-        let (tx, permit) = self.permit_in(tx, asked, Action::RolloutStart, &place).await?;
-        let (mut tx, earlier) = self.earlier(tx, asked, "rollouts/start").await?;
-        if let Some(earlier) = earlier {
-            return Ok(earlier);
+        let (mut tx, permit) = self.permit_in(tx, asked, Action::RolloutStart, &place).await?;
+        if let Some(made) = self.made_before(&mut tx, asked, "rollouts/start").await? {
+            return Ok(made);
         }
 
         let known = store::releases::load(&mut tx, release).await.or_problem(origin)?;
@@ -219,7 +230,7 @@ impl Control {
         let pair = Pair { release, configuration: configuration.id };
         let id = turn.queue(&mut tx, Kind::Deploy, pair, &queue).await?;
         let rows = turn.rows;
-        self.remember(&mut tx, asked, "rollouts/start", id).await?;
+        self.remember(&mut tx, asked, "rollouts/start", &id).await?;
         self.wake(&mut tx, origin, placement.id).await?;
         self.commit(tx, origin, &rows).await?;
         Ok(id)
@@ -235,6 +246,7 @@ impl Control {
         reason: Option<String>,
     ) -> Result<(), Problem> {
         let origin = &asked.origin;
+        checked_reason(reason.as_deref())?;
         let mut tx = self.begin(origin).await?;
         let placement = store::rollouts::placement_of(&mut tx, rollout)
             .await
@@ -288,32 +300,5 @@ impl Control {
     ) -> Result<Queue, Problem> {
         let standing = store::rollouts::standing(tx, placement.id).await;
         Ok(Queue::of(standing.or_problem(&asked.origin)?))
-    }
-
-    /// What came of the same request before, if it carried a key.
-    async fn earlier(
-        &self,
-        mut tx: Tx,
-        asked: &Asked,
-        verb: &str,
-    ) -> Result<(Tx, Option<RolloutId>), Problem> {
-        let Some(key) = &asked.idempotency_key else { return Ok((tx, None)) };
-        let earlier = store::idempotency::earlier(&mut tx, asked.actor.id, verb, key)
-            .await
-            .or_problem(&asked.origin)?;
-        Ok((tx, earlier.and_then(|id| id.parse().ok())))
-    }
-
-    async fn remember(
-        &self,
-        tx: &mut Tx,
-        asked: &Asked,
-        verb: &str,
-        id: RolloutId,
-    ) -> Result<(), Problem> {
-        let Some(key) = &asked.idempotency_key else { return Ok(()) };
-        store::idempotency::remember(tx, asked.actor.id, verb, key, &id.to_string())
-            .await
-            .or_problem(&asked.origin)
     }
 }

@@ -88,6 +88,9 @@ impl Control {
             None => Place { subject: places::subject_of_project(project), ..Place::everything() },
         };
         let (mut tx, permit) = self.permit_in(tx, asked, Action::ServiceEdit, &place).await?;
+        if let Some(made) = self.made_before(&mut tx, asked, "services/add").await? {
+            return Ok(made);
+        }
 
         let mut rows = Vec::new();
         let project_id = match known {
@@ -130,6 +133,7 @@ impl Control {
             Subject { service: Some(name.clone()), ..places::subject_of_project(project) };
         let row = asked.entry(&permit, subject, Deed::ServiceAdded);
         rows.push(row.with_changes(changes::of_spec(None, &spec)));
+        self.remember(&mut tx, asked, "services/add", &service).await?;
         store::wake::work(&mut tx, "").await.or_problem(origin)?;
         self.commit(tx, origin, &rows).await?;
         Ok(service)

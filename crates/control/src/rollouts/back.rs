@@ -3,7 +3,7 @@
 //! While a rollout is under way and its own way back leads to the wanted pair, going back is asking
 //! it to abort. Otherwise it is a rollout of its own, and what is active is asked to give way.
 
-use super::{Queue, Turn};
+use super::{Queue, Turn, checked_reason};
 use crate::{Asked, Control, OrProblem, places};
 use domain::{
     error::Problem,
@@ -38,13 +38,13 @@ impl Control {
         reason: Option<String>,
     ) -> Result<RolloutId, Problem> {
         let origin = &asked.origin;
+        checked_reason(reason.as_deref())?;
         let tx = self.begin(origin).await?;
         let (tx, placement) = self.lock_placement(tx, asked, placement).await?;
         let place = places::of_placement(&placement, "service");
-        let (tx, permit) = self.permit_in(tx, asked, Action::RolloutRollBack, &place).await?;
-        let (mut tx, earlier) = self.earlier(tx, asked, "rollouts/roll-back").await?;
-        if let Some(earlier) = earlier {
-            return Ok(earlier);
+        let (mut tx, permit) = self.permit_in(tx, asked, Action::RolloutRollBack, &place).await?;
+        if let Some(made) = self.made_before(&mut tx, asked, "rollouts/roll-back").await? {
+            return Ok(made);
         }
 
         let queue = self.queue_of(&mut tx, asked, &placement).await?;
@@ -99,7 +99,7 @@ impl Control {
             }
         };
         let rows = turn.rows;
-        self.remember(&mut tx, asked, "rollouts/roll-back", id).await?;
+        self.remember(&mut tx, asked, "rollouts/roll-back", &id).await?;
         self.wake(&mut tx, origin, placement.id).await?;
         self.commit(tx, origin, &rows).await?;
         Ok(id)

@@ -103,6 +103,10 @@ async fn a_stale_page_starts_nothing(pool: PgPool) {
     let before = world.rows().await.len();
 
     let refused = world.control.start_rollout(&world.admin, staging, one, None, None, false).await;
+    let long = Some("é".repeat(501));
+    let newest = world.newest(staging).await;
+    let wordy = world.control.start_rollout(&world.admin, staging, one, newest, long, false).await;
+    assert_eq!(wordy.expect_err("too long").field(), Some("reason"));
     let back = world.control.roll_back(&world.admin, staging, None, None, None, None).await;
 
     assert!(matches!(refused, Err(Problem::Conflict { .. })), "{refused:?}");
@@ -248,7 +252,12 @@ async fn the_same_key_is_the_same_click(pool: PgPool) {
     let first = world.control.start_rollout(&asked, staging, one, None, None, false).await;
     let second = world.control.start_rollout(&asked, staging, one, None, None, false).await;
 
-    assert_eq!(first.expect("started"), second.expect("the same"));
+    let first = first.expect("started");
+    assert_eq!(first, second.expect("the same"));
+    let bo = world.person("Bo", domain::role::Role::Admin, domain::role::Scope::Everything).await;
+    asked.actor = bo.actor;
+    let his = world.control.start_rollout(&asked, staging, one, Some(first), None, false).await;
+    assert_ne!(his.expect("a key is one person's"), first);
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
