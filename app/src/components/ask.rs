@@ -163,6 +163,38 @@ where
     }
 }
 
+/// Which answer each form waits for, by the form's id. Outlives the redrawing as [`Actions`] do.
+#[derive(Clone, Copy)]
+pub struct Sent {
+    owner: StoredValue<Owner>,
+    by_form: StoredValue<HashMap<String, RwSignal<Option<usize>>>>,
+}
+
+impl Sent {
+    /// Lays it ready for everything inside the page that calls this.
+    pub fn provide() {
+        let owner = Owner::current().expect("a page has an owner");
+        provide_context(Self {
+            owner: StoredValue::new(owner),
+            by_form: StoredValue::new(HashMap::new()),
+        });
+    }
+
+    /// Of the form with this id. On a page that is not redrawn it is the form's own.
+    #[must_use]
+    pub fn of(form: &str) -> RwSignal<Option<usize>> {
+        let Some(me) = use_context::<Self>() else { return RwSignal::new(None) };
+        if let Some(known) = me.by_form.with_value(|known| known.get(form).copied()) {
+            return known;
+        }
+        let made = me.owner.get_value().with(|| RwSignal::new(None));
+        me.by_form.update_value(|known| {
+            known.insert(form.to_owned(), made);
+        });
+        made
+    }
+}
+
 /// How often `action` was answered with success: what a dialog closes by.
 pub fn done<S>(action: ServerAction<S>) -> Signal<usize>
 where

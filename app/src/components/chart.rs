@@ -70,7 +70,7 @@ pub fn Chart(
             .into_iter()
             .filter_map(|mark| {
                 let x = x_of(ms(mark.at), newest?)?;
-                let at_right = x > 70.0;
+                let at_right = x > 55.0;
                 let words = format!("{} {}", mark.what, format::clock_ms(clock.at_home(mark.at)));
                 Some(view! {
                     <line class="switch" x1=percent(x) x2=percent(x) y1="0" y2="100%" />
@@ -103,6 +103,10 @@ pub fn Chart(
                     <line x1="0" x2="100%" y1="50%" y2="50%" />
                     <line x1="0" x2="100%" y1="119.5" y2="119.5" />
                 </g>
+                <svg viewBox="0 0 120 100" preserveAspectRatio="none" height="120">
+                    <path class="g" d=move || line(Slot::Green) />
+                    <path class="b" d=move || line(Slot::Blue) />
+                </svg>
                 <text x="0" y="10">
                     {move || drawn.with(|drawn| scale(drawn.top))}
                 </text>
@@ -110,10 +114,6 @@ pub fn Chart(
                     {move || drawn.with(|drawn| scale(drawn.top / 2.0))}
                 </text>
                 {shown_marks}
-                <svg viewBox="0 0 120 100" preserveAspectRatio="none" height="120">
-                    <path class="g" d=move || line(Slot::Green) />
-                    <path class="b" d=move || line(Slot::Blue) />
-                </svg>
             </svg>
             <div class="axis" aria-hidden="true">
                 <span>"2 min ago"</span>

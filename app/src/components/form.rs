@@ -5,7 +5,7 @@
 //! without them because [`crate::api::kept`] gave it back in the address. Only secrets are typed
 //! again.
 
-use super::failure::Failure;
+use super::{ask::Sent, failure::Failure};
 use crate::api::{ApiError, kept};
 use domain::error::Problem;
 use leptos::{
@@ -94,7 +94,7 @@ where
     let (answered, value) = (action.version(), action.value());
     // Twins may share one action. The answer that this form waits for, or has, is the one after
     // what had been answered when it was sent.
-    let waits_for = RwSignal::new(None::<usize>);
+    let waits_for = Sent::of(&id_of(S::PATH, &hidden));
     let pending = Signal::derive(move || {
         action.pending().get() && waits_for.get() == Some(answered.get() + 1)
     });

@@ -2,7 +2,7 @@
 //! once; what is open and undone easily is one click.
 
 use super::{
-    ask::{Actions, Ask, came_back, done},
+    ask::{Actions, Ask, Sent, came_back, done},
     field::{Checkbox, TextField},
     form::{Form, Send},
 };
@@ -16,6 +16,7 @@ use leptos::prelude::*;
 
 /// Lays the actions of these forms ready for a page.
 pub fn provide() {
+    Sent::provide();
     Actions::<StartRollout>::provide();
     Actions::<RollBack>::provide();
     Actions::<AskRollout>::provide();

@@ -120,17 +120,17 @@ fn Rail(done: f64) -> impl IntoView {
     view! {
         <svg class="rail" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
             <rect class="whole" width="100" height="4" />
-            <rect class="done" width=width height="4" />
+            <rect class="fill" width=width height="4" />
         </svg>
     }
 }
 
 const fn class_of(is: Standing) -> &'static str {
     match is {
-        Standing::Done => "done",
+        Standing::Done => "gone",
         Standing::Now => "now",
         Standing::Stuck => "now stuck",
-        Standing::Broken => "done broken",
+        Standing::Broken => "gone broken",
         Standing::Ahead => "",
     }
 }

@@ -38,14 +38,17 @@ fn path(seconds: &Seconds) -> String {
     let points: Vec<_> = seconds.iter().filter_map(live).collect();
     let busy = points.iter().any(|&(_, requests, _)| requests > 0.0);
     let value = |&(_, requests, cpu): &(i64, f64, f64)| if busy { requests } else { cpu };
-    // An idle slot draws a flat line at the bottom instead of noise.
-    let top = points.iter().map(value).fold(if busy { 4.0 } else { 10.0 }, f64::max);
+    // An idle slot draws a flat line instead of noise, and a busy one its changes: the line is a
+    // shape, the figures are beside it.
+    let most = points.iter().map(value).fold(if busy { 4.0 } else { 10.0 }, f64::max);
+    let least = points.iter().map(value).fold(most, f64::min);
+    let foot = (2.0 * least - most).max(0.0).min(most * 0.6);
 
     let mut line = String::new();
     #[allow(clippy::cast_precision_loss)] // At most 120 seconds.
     for point in &points {
         let x = WIDTH - (newest - point.0) as f64 * WIDTH / SECONDS_KEPT as f64;
-        let y = HEIGHT - 2.0 - value(point) / top * (HEIGHT - 4.0);
+        let y = HEIGHT - 2.0 - (value(point) - foot) / (most - foot) * (HEIGHT - 4.0);
         let step = if line.is_empty() { 'M' } else { 'L' };
         let _ = write!(line, "{step}{x:.1},{y:.1}");
     }

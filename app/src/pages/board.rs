@@ -143,7 +143,7 @@ fn Filter(names: Vec<String>, shown: Memo<Shown>) -> impl IntoView {
         }
     };
     view! {
-        <nav class="filters" aria-label="Which services are shown">
+        <nav class="shown-filter" aria-label="Which services are shown">
             {move || {
                 let now = shown.get();
                 let mut chips = vec![chip("Everything".to_owned(), Shown::default(), &now)];

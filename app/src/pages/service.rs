@@ -7,7 +7,6 @@ mod pipeline;
 use crate::{
     api::{ApiError, services},
     components::{loaded::Loaded, moves, warmth},
-    format,
     live::{Topics, live},
 };
 use configuration::Configurations;
@@ -145,12 +144,11 @@ fn Service(page: Page) -> impl IntoView {
 #[component]
 fn Spec(spec: ServiceSpec) -> impl IntoView {
     let check = &spec.readiness;
-    let every = i64::try_from(check.interval.as_millis()).unwrap_or(i64::MAX);
     let mut parts = vec![match spec.exposure.port() {
         Some(port) => format!("port {port}"),
         None => "no port".to_owned(),
     }];
-    parts.push(format!("ready when {} answers, asked every {}", check.path, format::duration(every)));
+    parts.push(format!("ready when {} answers, asked every {} s", check.path, check.interval.as_secs()));
     if let Some(field) = &spec.version_field {
         parts.push(format!("its answer names the version in “{}”", field.as_str()));
     }

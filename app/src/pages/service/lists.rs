@@ -19,7 +19,7 @@ pub fn Releases(releases: Vec<ReleaseRow>) -> impl IntoView {
     view! {
         <section>
             <h2>"Releases"</h2>
-            <table class="list">
+            <table class="listed">
                 <thead>
                     <tr>
                         <th scope="col">"Release"</th>
@@ -77,7 +77,7 @@ pub fn Rollouts(rollouts: Vec<RolloutRow>) -> impl IntoView {
     view! {
         <section>
             <h2>"Rollouts"</h2>
-            <table class="list">
+            <table class="listed">
                 <thead>
                     <tr>
                         <th scope="col">"Rollout"</th>
