@@ -219,7 +219,10 @@ impl Default for Changes {
 pub fn Done(changes: Changes) -> impl IntoView {
     view! {
         <p class="done" role="status">
-            {move || changes.said.get()}
+            {move || {
+                let said = changes.said.get();
+                (!said.is_empty()).then(|| format!("✓ {said}"))
+            }}
         </p>
     }
 }

@@ -15,6 +15,21 @@ pub fn Ago(at: OffsetDateTime) -> impl IntoView {
     }
 }
 
+/// How long ago, inside a sentence: `just now`, `2 min ago`.
+#[component]
+pub fn LongAgo(at: OffsetDateTime) -> impl IntoView {
+    let clock = clock();
+    let text = move || match format::age(clock.since_ms(at)) {
+        now if now == "just now" => now,
+        age => format!("{age} ago"),
+    };
+    view! {
+        <time datetime=format::machine(at) title=format::exact(at)>
+            {text}
+        </time>
+    }
+}
+
 /// The wall clock, in the person's own zone once the browser has taken over: `12:06:02`.
 #[component]
 pub fn At(

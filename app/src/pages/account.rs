@@ -6,11 +6,12 @@ use crate::{
         typed,
     },
     components::{
+        agent::browser,
         ask_form::AskForm,
         field::{Secret, SecretField},
         form::{Changes, Done, Form, Send},
         loaded::Loaded,
-        when::Ago,
+        when::LongAgo,
     },
     session::session,
     theme::{ChooseTheme, Theme},
@@ -147,7 +148,7 @@ fn Grants(grants: Vec<GrantRow>) -> impl IntoView {
                             </p>
                             <p class="soft">{grant.role.means()}</p>
                             <p class="faint">
-                                "given by " {grant.by.clone()} ", " <Ago at=grant.given_at />
+                                "given by " {grant.by.clone()} ", " <LongAgo at=grant.given_at />
                             </p>
                         </li>
                     }
@@ -168,12 +169,12 @@ fn OneSession(session: SessionRow, end: ServerAction<EndSession>) -> impl IntoVi
                     <strong>{session.address}</strong>
                     {session.current.then_some(" · this one")}
                 </p>
-                <p class="soft clip" title=session.agent.clone()>
-                    {session.agent.clone()}
+                <p class="soft" title=session.agent.clone()>
+                    {browser(&session.agent)}
                 </p>
                 <p class="faint">
-                    "signed in " <Ago at=session.started_at /> ", last seen "
-                    <Ago at=session.seen_at />
+                    "signed in " <LongAgo at=session.started_at /> ", last seen "
+                    <LongAgo at=session.seen_at />
                 </p>
             </div>
             {(!session.current)

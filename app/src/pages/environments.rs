@@ -58,11 +58,10 @@ fn One(card: EnvironmentCard, acts: Acts) -> impl IntoView {
     let EnvironmentCard { environment, target, target_ok, target_says, placements, live, may_edit } =
         card;
     let heading = format!("environment-{}", environment.name);
-    let counts = format!(
-        "{} of {} live",
-        live,
-        counted(u64::from(placements), "service", "services")
-    );
+    let counts = match placements {
+        0 => "no services yet".to_owned(),
+        _ => format!("{live} of {} live", counted(u64::from(placements), "service", "services")),
+    };
     let policy = environment.policy.clone();
     view! {
         <section
@@ -71,7 +70,7 @@ fn One(card: EnvironmentCard, acts: Acts) -> impl IntoView {
             aria-labelledby=heading
         >
             <header>
-                <h3 id=heading.clone()>{environment.name.to_string()}</h3>
+                <h2 id=heading.clone()>{environment.name.to_string()}</h2>
                 {environment.protected.then(|| view! { <span class="tag">"protected"</span> })}
                 <span class="soft">{counts}</span>
             </header>

@@ -14,7 +14,7 @@ use crate::{
         field::{Checkbox, Field, reads},
         form::{Form, Send},
         loaded::Loaded,
-        when::Ago,
+        when::{Ago, LongAgo},
     },
     format,
     pages::service_edit::named,
@@ -325,7 +325,7 @@ pub fn Facts(
                 <dt>"Created"</dt>
                 <dd>
                     {match facts.created_at {
-                        Some(at) => view! { <Ago at /> " ago" }.into_any(),
+                        Some(at) => view! { <LongAgo at /> }.into_any(),
                         None => "not said".into_any(),
                     }}
                 </dd>

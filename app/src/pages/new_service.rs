@@ -91,7 +91,7 @@ fn Names(environments: Vec<Name>) -> impl IntoView {
         let (Ok(project), Ok(name)) =
             (project.read().parse::<Name>(), name.read().parse::<Name>())
         else {
-            return view! { <li class="faint">"follow from project and name"</li> }.into_any();
+            return view! { <li class="faint">"follows from project and name"</li> }.into_any();
         };
         environments
             .iter()

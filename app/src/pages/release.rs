@@ -7,7 +7,7 @@ use crate::{
         loaded::Loaded,
         moves::{self, Deploy},
         slot::SlotMark,
-        when::Ago,
+        when::LongAgo,
     },
     format,
     pages::new_release::Facts,
@@ -55,7 +55,7 @@ fn Draw(view: View) -> impl IntoView {
         </p>
         <h1>{format!("{service} ")} <span class="mono">{release.name.clone()}</span></h1>
         <p class="lead">
-            "made by " <strong>{row.by}</strong> ", " <Ago at=row.made_at /> " ago · " {live}
+            "made by " <strong>{row.by}</strong> ", " <LongAgo at=row.made_at /> " · " {live}
         </p>
         <h2>"Where it can go"</h2>
         <ul class="against">

@@ -41,11 +41,10 @@ pub(super) fn InWords(policy: Policy) -> impl IntoView {
         "Switches by itself once it is verified.".to_owned()
     });
     words.push(format!(
-        "Is observed for {}: goes back by itself when errors are {} points above the old slot's (from \
-         {} failures; {} % where there was none), or p95 is {} times and {} ms above it, twice in a \
-         row.",
+        "Is observed for {}: goes back by itself when errors are {} above the old slot's (from {} \
+         failures; {} % where there was none), or p95 is {} times and {} ms above it, twice in a row.",
         time(policy.observe_for),
-        policy.error_points,
+        points(policy.error_points),
         policy.error_floor,
         policy.error_absolute,
         policy.slower_times,
@@ -63,6 +62,14 @@ pub(super) fn InWords(policy: Policy) -> impl IntoView {
         <ol class="words" aria-label="Policy">
             {words.into_iter().map(|word| view! { <li>{word}</li> }).collect_view()}
         </ol>
+    }
+}
+
+fn points(points: f64) -> String {
+    if (points - 1.0).abs() < f64::EPSILON {
+        "1 point".to_owned()
+    } else {
+        format!("{points} points")
     }
 }
 

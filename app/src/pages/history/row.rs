@@ -1,7 +1,7 @@
 //! A row of the history: a sentence that opens to what was before and after, and where it came from.
 
 use crate::{
-    components::{diff::Diff, rows::Say, when::Moment},
+    components::{agent::browser, diff::Diff, rows::Say, when::Moment},
     format,
 };
 use domain::{
@@ -89,35 +89,5 @@ fn Fact(name: &'static str, value: String, #[prop(optional)] mono: bool) -> impl
                 {value}
             </dd>
         </div>
-    }
-}
-
-/// The browser's name in what it calls itself; the whole is a hover away.
-fn browser(agent: &str) -> String {
-    // In this order: each of the later ones is named by the earlier ones, too.
-    const KNOWN: [(&str, &str); 5] = [
-        ("Edg/", "Edge"),
-        ("Firefox/", "Firefox"),
-        ("Chrome/", "Chrome"),
-        ("Safari/", "Safari"),
-        ("curl/", "curl"),
-    ];
-    let known = KNOWN.into_iter().find(|(mark, _)| agent.contains(mark));
-    match known {
-        Some((_, name)) => name.to_owned(),
-        None => agent.chars().take(24).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::browser;
-
-    #[test]
-    fn a_browser_is_called_by_its_own_name() {
-        let chrome = "Mozilla/5.0 (X11) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156 Safari/537.36";
-        assert_eq!(browser(chrome), "Chrome");
-        assert_eq!(browser(&format!("{chrome} Edg/156")), "Edge");
-        assert_eq!(browser("pilothouse-cli/0.1"), "pilothouse-cli/0.1");
     }
 }

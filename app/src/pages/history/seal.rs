@@ -4,7 +4,7 @@ use crate::{
     api::history::VerifyHistory,
     components::{
         form::{Form, Send},
-        when::Ago,
+        when::LongAgo,
     },
     format,
 };
@@ -45,7 +45,7 @@ fn Said(proven: Proven) -> impl IntoView {
             <span aria-hidden="true">"✓ "</span>
             <b>{format!("Whole up to row {}", format::count(number.unsigned_abs()))}</b>
             " "
-            <span class="soft">"proven " <Ago at /></span>
+            <span class="soft">"proven " <LongAgo at /></span>
         }
         .into_any(),
         Proven::Broken { why } => view! {

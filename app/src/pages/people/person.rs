@@ -7,7 +7,7 @@ use crate::{
         ask_form::AskForm,
         field::{Choice, Secret, SecretField},
         form::Fields,
-        when::Ago,
+        when::LongAgo,
     },
 };
 use domain::{
@@ -39,15 +39,15 @@ pub(super) fn OnePerson(
     view! {
         <li class="person" class:off=disabled aria-labelledby=heading>
             <div class="who-is">
-                <h3 id=heading.clone()>{name.clone()}</h3>
+                <h2 id=heading.clone()>{name.clone()}</h2>
                 {disabled.then(|| view! { <p class="amber">"▲ disabled"</p> })}
                 <p class="faint">
                     {match last_seen_at {
-                        Some(at) => view! { "seen " <Ago at /> }.into_any(),
+                        Some(at) => view! { "seen " <LongAgo at /> }.into_any(),
                         None => "never signed in".into_any(),
                     }}
                 </p>
-                <p class="faint">"added " <Ago at=added_at /></p>
+                <p class="faint">"added " <LongAgo at=added_at /></p>
             </div>
             <div class="may">
                 <ul class="grants">
@@ -87,7 +87,7 @@ fn OneGrant(grant: GrantRow, acts: Acts, name: String, fixed: bool) -> impl Into
                 <strong>{role.as_str()}</strong>
                 " in "
                 {scope_words}
-                <span class="faint">" by " {by} ", " <Ago at=given_at /></span>
+                <span class="faint">" by " {by} ", " <LongAgo at=given_at /></span>
             </p>
             {(!fixed)
                 .then(|| {
