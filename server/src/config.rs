@@ -260,10 +260,9 @@ impl Settings {
         )?;
         let docker = docker(given.docker, around.docker_host.as_deref())?;
         let site_dir = around.absolute(given.site_dir.unwrap_or_else(|| around.beside("site")));
-        let router_socket = given.router_socket.map_or_else(
-            || data_dir.join("router/control.sock"),
-            |socket| around.absolute(socket),
-        );
+        let router_socket = given
+            .router_socket
+            .map_or_else(|| data_dir.join("router/control.sock"), |socket| around.absolute(socket));
         let log_level = given.log_level.unwrap_or_else(|| "info".to_owned());
         if tracing_subscriber::EnvFilter::try_new(&log_level).is_err() {
             return Err(Refused::new(
@@ -277,7 +276,12 @@ impl Settings {
             public_url,
             trusted_proxy,
             database,
-            database_connections: count("database_connections", given.database_connections, 16, 4..=500)?,
+            database_connections: count(
+                "database_connections",
+                given.database_connections,
+                16,
+                4..=500,
+            )?,
             site_dir,
             docker,
             router_socket,
@@ -421,15 +425,13 @@ fn public_url(
     Ok(url)
 }
 
-fn database(
-    application: Option<String>,
-    owner: Option<String>,
-) -> Result<DatabaseChoice, Refused> {
+fn database(application: Option<String>, owner: Option<String>) -> Result<DatabaseChoice, Refused> {
     for (setting, url) in [("database_url", &application), ("migration_database_url", &owner)] {
         // The value is not repeated: it may hold a password.
-        if url.as_ref().is_some_and(|url| {
-            !url.starts_with("postgres://") && !url.starts_with("postgresql://")
-        }) {
+        if url
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://"))
+        {
             return Err(Refused::new(setting, "It must begin with postgres://."));
         }
     }

@@ -25,7 +25,8 @@ pub async fn history(
     // It becomes a row in somebody's name, so a foreign page must not be able to ask for it.
     let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return asker.refuse(StatusCode::FORBIDDEN, "This was asked for by a page that is not ours.");
+        return asker
+            .refuse(StatusCode::FORBIDDEN, "This was asked for by a page that is not ours.");
     }
     match console.control.export_history(&asked, filter, format).await {
         Ok(export) => {

@@ -67,11 +67,23 @@ pub async fn note(
         let ms = took.as_millis();
         let code = status.as_u16();
         if status.is_server_error() {
-            tracing::warn!(http.route = route, http.status = code, "{method} {route} was answered {code} after {ms} ms");
+            tracing::warn!(
+                http.route = route,
+                http.status = code,
+                "{method} {route} was answered {code} after {ms} ms"
+            );
         } else if method == Method::GET {
-            tracing::debug!(http.route = route, http.status = code, "{method} {route} was answered {code} after {ms} ms");
+            tracing::debug!(
+                http.route = route,
+                http.status = code,
+                "{method} {route} was answered {code} after {ms} ms"
+            );
         } else {
-            tracing::info!(http.route = route, http.status = code, "{method} {route} was answered {code} after {ms} ms");
+            tracing::info!(
+                http.route = route,
+                http.status = code,
+                "{method} {route} was answered {code} after {ms} ms"
+            );
         }
     });
     if let Ok(value) = HeaderValue::from_str(&id.0) {
@@ -99,15 +111,10 @@ pub async fn remember_route(
 
 /// Turns away whoever speaks plain HTTP from elsewhere, and whoever calls us by a foreign name: a page
 /// of somebody else whose name was made to point here (DNS rebinding).
-pub async fn admit(
-    State(door): State<Arc<Door>>,
-    request: Request,
-    next: Next,
-) -> Response<Body> {
-    let (Some(peer), Some(asker)) = (
-        request.extensions().get::<Peer>().copied(),
-        request.extensions().get::<Asker>().cloned(),
-    ) else {
+pub async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response<Body> {
+    let (Some(peer), Some(asker)) =
+        (request.extensions().get::<Peer>().copied(), request.extensions().get::<Asker>().cloned())
+    else {
         return Response::new(Body::empty());
     };
     if !peer.may_speak(&door.trusted_proxy) {
@@ -117,7 +124,8 @@ pub async fn admit(
         );
     }
     let Some(host) = host(&request).filter(|host| door.is_ours(host)) else {
-        let sentence = format!("This is not the name of this console. It is at {}.", door.public_url);
+        let sentence =
+            format!("This is not the name of this console. It is at {}.", door.public_url);
         return asker.refuse(StatusCode::MISDIRECTED_REQUEST, &sentence);
     };
     if let Some(better) = door.better_address(&host, &request, &asker) {
@@ -138,11 +146,7 @@ pub async fn admit(
 }
 
 /// Bounds the body in size and in time.
-pub async fn bound(
-    State(door): State<Arc<Door>>,
-    request: Request,
-    next: Next,
-) -> Response<Body> {
+pub async fn bound(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response<Body> {
     let limit = door.limits.body_bytes;
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -156,11 +160,7 @@ pub async fn bound(
 }
 
 /// Says to the browser how careful to be, on every answer.
-pub async fn harden(
-    State(door): State<Arc<Door>>,
-    request: Request,
-    next: Next,
-) -> Response<Body> {
+pub async fn harden(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response<Body> {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
@@ -203,7 +203,8 @@ impl Door {
     /// be made to point here.
     fn is_ours(&self, host: &str) -> bool {
         let Some(name) = name_of(host) else { return false };
-        name == self.public_url.host() || ["localhost", "127.0.0.1", "[::1]"].contains(&name.as_str())
+        name == self.public_url.host()
+            || ["localhost", "127.0.0.1", "[::1]"].contains(&name.as_str())
     }
 
     /// From a loopback address browsers do not accept our cookie, from `localhost` they do.
@@ -257,7 +258,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -268,7 +272,10 @@ mod tests {
 
         assert!(ours(&[("sec-fetch-site", "same-origin")]));
         assert!(ours(&[("origin", "https://pilothouse.example.com")]));
-        assert!(!ours(&[("sec-fetch-site", "same-site"), ("origin", "https://pilothouse.example.com")]));
+        assert!(!ours(&[
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://pilothouse.example.com")
+        ]));
         assert!(!ours(&[("sec-fetch-site", "none")]));
         assert!(!ours(&[("origin", "http://pilothouse.example.com")]));
         assert!(!ours(&[("origin", "https://pilothouse.example.com.evil.org")]));

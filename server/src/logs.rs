@@ -12,9 +12,9 @@ pub fn begin(settings: &Settings) {
         LogFormat::Json => registry
             .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
             .try_init(),
-        LogFormat::Text => registry
-            .with(fmt::layer().with_target(false).with_writer(std::io::stderr))
-            .try_init(),
+        LogFormat::Text => {
+            registry.with(fmt::layer().with_target(false).with_writer(std::io::stderr)).try_init()
+        }
     };
     drop(began);
 }

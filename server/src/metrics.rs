@@ -110,16 +110,66 @@ impl Metrics {
         let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
         [
             ("pilothouse_streams_open", "gauge", "Live streams.", gauge(&self.streams_open)),
-            ("pilothouse_streams_reset_total", "counter", "Streams that were told to begin again.", counter(&self.streams_reset)),
-            ("pilothouse_streams_refused_total", "counter", "Streams beyond a limit.", counter(&self.streams_refused)),
-            ("pilothouse_connections_open", "gauge", "Connections to the console.", gauge(&self.connections_open)),
-            ("pilothouse_connections_refused_total", "counter", "Connections beyond the limit.", counter(&self.connections_refused)),
-            ("pilothouse_panics_total", "counter", "Requests that ended in a fault of ours.", counter(&self.panics)),
-            ("pilothouse_history_head", "gauge", "Number of the last row; -1 if unknown.", figures.history_head.unwrap_or(-1)),
-            ("pilothouse_database_connections", "gauge", "Connections of the pool.", i64::from(figures.pool_connections)),
-            ("pilothouse_database_connections_idle", "gauge", "Of those, not in use.", count(figures.pool_idle)),
-            ("pilothouse_hub_listeners", "gauge", "Who listens to the hub.", count(figures.listeners)),
-            ("pilothouse_sampled_placements", "gauge", "Placements with a sample.", count(figures.sampled_placements)),
+            (
+                "pilothouse_streams_reset_total",
+                "counter",
+                "Streams that were told to begin again.",
+                counter(&self.streams_reset),
+            ),
+            (
+                "pilothouse_streams_refused_total",
+                "counter",
+                "Streams beyond a limit.",
+                counter(&self.streams_refused),
+            ),
+            (
+                "pilothouse_connections_open",
+                "gauge",
+                "Connections to the console.",
+                gauge(&self.connections_open),
+            ),
+            (
+                "pilothouse_connections_refused_total",
+                "counter",
+                "Connections beyond the limit.",
+                counter(&self.connections_refused),
+            ),
+            (
+                "pilothouse_panics_total",
+                "counter",
+                "Requests that ended in a fault of ours.",
+                counter(&self.panics),
+            ),
+            (
+                "pilothouse_history_head",
+                "gauge",
+                "Number of the last row; -1 if unknown.",
+                figures.history_head.unwrap_or(-1),
+            ),
+            (
+                "pilothouse_database_connections",
+                "gauge",
+                "Connections of the pool.",
+                i64::from(figures.pool_connections),
+            ),
+            (
+                "pilothouse_database_connections_idle",
+                "gauge",
+                "Of those, not in use.",
+                count(figures.pool_idle),
+            ),
+            (
+                "pilothouse_hub_listeners",
+                "gauge",
+                "Who listens to the hub.",
+                count(figures.listeners),
+            ),
+            (
+                "pilothouse_sampled_placements",
+                "gauge",
+                "Placements with a sample.",
+                count(figures.sampled_placements),
+            ),
         ]
     }
 }
@@ -167,7 +217,9 @@ mod tests {
         metrics.answered(&Method::GET, "/", StatusCode::OK, Duration::from_millis(3));
 
         let text = metrics.to_text(&Figures::default());
-        assert!(text.contains("pilothouse_http_answers_total{method=\"GET\",route=\"/\",status=\"200\"} 2"));
+        assert!(text.contains(
+            "pilothouse_http_answers_total{method=\"GET\",route=\"/\",status=\"200\"} 2"
+        ));
         assert!(text.contains("pilothouse_http_seconds_bucket{route=\"/\",le=\"0.005\"} 1"));
         assert!(text.contains("pilothouse_http_seconds_bucket{route=\"/\",le=\"0.05\"} 2"));
         assert!(text.contains("pilothouse_http_seconds_count{route=\"/\"} 2"));

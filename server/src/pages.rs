@@ -80,4 +80,3 @@ fn shell(options: LeptosOptions) -> impl IntoView {
     }
     app::shell(options)
 }
-

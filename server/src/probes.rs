@@ -182,8 +182,7 @@ async fn figures(console: &Console) -> Figures {
 }
 
 fn may_look_inside(peer: &Peer, asked: Option<&Asked>) -> bool {
-    let may = |asked: &Asked| {
-        asked.actor.may(Action::SettingsEdit, Scope::Everything, Protection::Open)
-    };
+    let may =
+        |asked: &Asked| asked.actor.may(Action::SettingsEdit, Scope::Everything, Protection::Open);
     peer.is_on_this_machine() || asked.is_some_and(may)
 }

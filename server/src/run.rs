@@ -149,8 +149,8 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 }
 
 fn of_control(settings: &Settings) -> anyhow::Result<control::Settings> {
-    let policy = (!settings.policy.is_empty())
-        .then(|| settings.policy.apply(Policy::of_new(false)));
+    let policy =
+        (!settings.policy.is_empty()).then(|| settings.policy.apply(Policy::of_new(false)));
     Ok(control::Settings {
         router_port: settings.router_public.port(),
         console_host: settings.public_url.host().to_owned(),

@@ -76,11 +76,7 @@ fn spawn(
         routes.clone().oneshot(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .max_headers(100);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_headers(100);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -28,10 +28,9 @@ pub async fn find(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    let (Some(asker), Some(peer)) = (
-        request.extensions().get::<Asker>().cloned(),
-        request.extensions().get::<Peer>().copied(),
-    ) else {
+    let (Some(asker), Some(peer)) =
+        (request.extensions().get::<Asker>().cloned(), request.extensions().get::<Peer>().copied())
+    else {
         return Response::new(Body::empty());
     };
     let origin = Origin {

@@ -75,7 +75,7 @@ fn it_is_made_used_on_after_a_crash_and_stopped() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let second = Database::open(&settings).await.unwrap();
         assert_eq!(pid(&directory.0), Some(made), "it was used on");
-        store::now(&mut *second.pool.acquire().await.unwrap()).await.unwrap();
+        store::now(&mut second.pool.acquire().await.unwrap()).await.unwrap();
         second.close().await;
     });
     assert!(!runs(made));

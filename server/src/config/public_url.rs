@@ -66,7 +66,9 @@ impl FromStr for PublicUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let sentence = || {
-            format!("\"{text}\" is no address of a console. Write https://HOST or http://localhost:PORT.")
+            format!(
+                "\"{text}\" is no address of a console. Write https://HOST or http://localhost:PORT."
+            )
         };
         let url: http::Uri = text.parse().map_err(|_| sentence())?;
         let https = match url.scheme_str() {
@@ -75,7 +77,10 @@ impl FromStr for PublicUrl {
             _ => return Err(sentence()),
         };
         let authority = url.authority().ok_or_else(sentence)?;
-        if authority.as_str().contains('@') || !matches!(url.path(), "" | "/") || url.query().is_some() {
+        if authority.as_str().contains('@')
+            || !matches!(url.path(), "" | "/")
+            || url.query().is_some()
+        {
             return Err(sentence());
         }
         let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });

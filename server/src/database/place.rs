@@ -4,10 +4,7 @@
 //! could not get there as another user; then they lie under `/var/lib/pilothouse`, and the data
 //! directory has a link to them.
 
-use super::{
-    account::Account,
-    lock::make_private,
-};
+use super::{account::Account, lock::make_private};
 use anyhow::Context;
 use std::{
     fs::{self, DirBuilder, File},
@@ -38,7 +35,8 @@ pub fn of_cluster(data_dir: &Path, account: Option<Account>) -> anyhow::Result<P
     }
     make_private(Path::new(ELSEWHERE))?;
     account.let_through(Path::new(ELSEWHERE))?;
-    let elsewhere = Path::new(ELSEWHERE).join(format!("postgres-{}", uuid::Uuid::now_v7().simple()));
+    let elsewhere =
+        Path::new(ELSEWHERE).join(format!("postgres-{}", uuid::Uuid::now_v7().simple()));
     symlink(&elsewhere, &place).with_context(|| format!("linking {}", place.display()))?;
     tracing::info!(
         "The user of Postgres can not enter {}, so the database is kept in {}",

@@ -128,7 +128,10 @@ impl Cluster {
         if let Some(pid) = found(&self.home) {
             let process = Process::Found(pid);
             if self.answers(Duration::from_secs(10)).await {
-                tracing::info!(process.id = pid.as_raw_nonzero().get(), "Using the Postgres that still runs");
+                tracing::info!(
+                    process.id = pid.as_raw_nonzero().get(),
+                    "Using the Postgres that still runs"
+                );
                 return Ok(process);
             }
             tracing::warn!("A Postgres of ours still runs but does not answer; starting it again");
@@ -165,7 +168,11 @@ impl Cluster {
             }
             if began.elapsed() > START_WITHIN {
                 Process::Child(child).end(STOP_WITHIN).await;
-                bail!("Postgres was not ready after {} s: {}", START_WITHIN.as_secs(), self.last_words());
+                bail!(
+                    "Postgres was not ready after {} s: {}",
+                    START_WITHIN.as_secs(),
+                    self.last_words()
+                );
             }
             sleep(Duration::from_millis(50)).await;
         }

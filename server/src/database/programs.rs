@@ -70,7 +70,8 @@ fn look(directory: &Path) -> Option<Programs> {
 
 /// From "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
 fn major(version: &str) -> Option<u32> {
-    let number = version.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let number =
+        version.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
     number[..digits].parse().ok()
 }

@@ -64,7 +64,10 @@ async fn pages_run_only_our_scripts(world: &World, admin: &Person) {
     let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
     assert_eq!(page.status, 200);
     assert!(page.body.contains(nonce), "its scripts have the nonce");
-    assert!(!again.header("content-security-policy").unwrap().contains(nonce), "it is new each time");
+    assert!(
+        !again.header("content-security-policy").unwrap().contains(nonce),
+        "it is new each time"
+    );
 }
 
 async fn a_foreign_page_can_not_post(world: &World, admin: &Person) {
@@ -90,7 +93,9 @@ async fn a_foreign_page_can_not_post(world: &World, admin: &Person) {
 }
 
 async fn a_foreign_name_is_not_answered(world: &World) {
-    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:7300", "a@localhost"] {
+    for host in
+        ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:7300", "a@localhost"]
+    {
         for path in PATHS {
             let answer = Ask::get(world.port, path).header("Host", host).send().await;
             assert_eq!(answer.status, 421, "{host} {path}");
@@ -116,7 +121,8 @@ async fn a_number_leads_to_the_name_from_which_cookies_work(world: &World) {
 async fn a_body_has_a_limit(world: &World, admin: &Person) {
     let much = "x".repeat(300 * 1024);
 
-    let answer = world.post(admin, "people/add", &[("name", &much), ("password", "x")]).send().await;
+    let answer =
+        world.post(admin, "people/add", &[("name", &much), ("password", "x")]).send().await;
 
     assert_eq!(answer.status, 413, "{}", answer.body);
 }
@@ -147,7 +153,10 @@ async fn probes_tell_how_it_is(world: &World) {
         assert_eq!(part["ok"], true, "{part}");
     }
     assert!(figures.body.contains("pilothouse_history_head "), "{}", figures.body);
-    assert!(!figures.body.contains("/there/is/nothing"), "counted by pattern, not by what is asked");
+    assert!(
+        !figures.body.contains("/there/is/nothing"),
+        "counted by pattern, not by what is asked"
+    );
 }
 
 async fn the_link_is_gone_once_it_was_used(world: &World) {
