@@ -47,24 +47,26 @@ test('two versions switched ten times forth and back under 500 requests/s lose n
   );
 });
 
-test('a bad version never gets traffic', async ({ pilothouse }) => {
-  const ana = await Person.admin(pilothouse);
-  const demo = await Demo.add(pilothouse, ana, 'bad');
-  const good = await demo.release(IMAGES.v1);
-  await demo.ends(await demo.deploys(good));
-  const load = Load.start(demo.url(), { rate: 100 });
+for (const [what, image, fields] of [
+  ['is never ready', IMAGES.unready, { health_path: '/ready', version_field: '' }],
+  ['says it is another version', IMAGES.liar, {}],
+] as const) {
+  test(`a version that ${what} never gets traffic`, async ({ pilothouse }) => {
+    const ana = await Person.admin(pilothouse);
+    const demo = await Demo.add(pilothouse, ana, image === IMAGES.liar ? 'liar' : 'unready', fields);
+    await demo.ends(await demo.deploys(await demo.release(IMAGES.v1)));
+    const load = Load.start(demo.url(), { rate: 100 });
 
-  for (const image of [IMAGES.unready, IMAGES.liar]) {
     const rollout = await demo.deploys(await demo.release(image));
     await demo.ends(rollout, 'failed');
-    expect(await demo.phases(rollout)).not.toContain('switching');
-  }
 
-  const report = await load.stop();
-  expect(lost(report)).toEqual(NOTHING);
-  expect(Object.keys(report.versions)).toEqual(['1.0.0']);
-  expect((await demo.cell()).live?.release.name).toBe('1.0.0');
-});
+    const report = await load.stop();
+    expect(await demo.phases(rollout)).not.toContain('switching');
+    expect(lost(report)).toEqual(NOTHING);
+    expect(Object.keys(report.versions)).toEqual(['1.0.0']);
+    expect((await demo.cell()).live?.release.name).toBe('1.0.0');
+  });
+}
 
 test('a version that breaks after the switch is taken back by itself in under 5 s', async ({ pilothouse }) => {
   const ana = await Person.admin(pilothouse);
@@ -124,7 +126,7 @@ test('the router killed in a switch serves one slot when it is back', async ({ p
   await demo.ends(rollout);
 
   const versions = new Set<string>();
-  for (let n = 0; n < 40; n++) versions.add(await (await fetch(demo.url('/version'))).text());
+  for (let n = 0; n < 40; n++) versions.add(await demo.get('/version'));
   expect(versions.size).toBe(1);
   expect((await demo.cell()).live?.release.name).toBe('2.0.0');
 });

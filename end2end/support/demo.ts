@@ -1,6 +1,7 @@
 // A service with releases, and what a journey asks of its placements. All through the doors that the
 // pages use.
 
+import { request } from 'node:http';
 import { expect } from '@playwright/test';
 import { helloImage } from './docker.ts';
 import { until } from './machine.ts';
@@ -91,7 +92,7 @@ export class Demo {
       name,
       image: '',
       port: '8080',
-      health_path: '/ready',
+      health_path: '/health',
       version_field: 'version',
       command: '',
       user: '',
@@ -179,6 +180,20 @@ export class Demo {
   async phases(id: string): Promise<string[]> {
     const { rows } = await this.rollout(id);
     return rows.flatMap((row) => (row.phase ? [row.phase] : []));
+  }
+
+  /** What a client gets by the service's host name, each time over a connection of its own. */
+  async get(path: string, environment = 'local'): Promise<string> {
+    const url = new URL(this.url(path, environment));
+    // Not every resolver knows that *.localhost is this machine; browsers do.
+    const options = { host: '127.0.0.1', port: url.port, path, headers: { host: url.host }, agent: false };
+    return new Promise((done, failed) => {
+      const asked = request(options, (answer) => {
+        let body = '';
+        answer.on('data', (piece) => (body += piece)).on('end', () => done(body)).on('error', failed);
+      });
+      asked.on('error', failed).end();
+    });
   }
 
   url(path = '/', environment = 'local'): string {

@@ -111,7 +111,7 @@ export class Pilothouse {
     const inherited = Object.entries(process.env).filter(
       ([key]) => !key.startsWith('PILOTHOUSE_') && key !== 'DATABASE_URL',
     );
-    const env = { ...Object.fromEntries(inherited), ...settings };
+    const env = { ...Object.fromEntries(inherited), NO_COLOR: '1', ...settings };
     const child = spawn(program, args, { stdio: ['ignore', log, log], env });
     closeSync(log);
     return child;
