@@ -1,5 +1,6 @@
 //! What two or more pages share.
 
+pub mod agent;
 pub mod ask;
 pub mod ask_form;
 pub mod bar;
