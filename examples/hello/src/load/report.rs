@@ -44,9 +44,9 @@ pub enum Kind {
 pub enum End {
     /// The load is over.
     Over,
-    /// The other side said goodbye; with a message of ours still unanswered, or not.
+    /// The other side ended it in order; with a message of ours still unanswered, or not.
     Closed { unanswered: bool },
-    /// The connection ended without a word.
+    /// The connection broke.
     Cut,
 }
 
@@ -55,9 +55,9 @@ pub enum End {
 pub struct Streams {
     pub opened: u64,
     pub messages: u64,
-    /// The other side said goodbye.
+    /// The other side ended it in order.
     pub closed: u64,
-    /// The connection ended without a word.
+    /// The connection broke.
     pub cut: u64,
     /// Could not be opened, or fell silent.
     pub failed: u64,

@@ -109,8 +109,9 @@ async fn listen(load: &Load) -> Result<End> {
                 }
                 load.report().streams(Kind::Events).messages += 1;
             }
-            // An end without a goodbye is what a proxy does that gives up.
-            Some(Err(_)) | None => return Ok(End::Cut),
+            // The whole body came: whoever ended it did so in order, and a browser comes back.
+            None => return Ok(End::Closed { unanswered: false }),
+            Some(Err(_)) => return Ok(End::Cut),
         }
     }
 }
