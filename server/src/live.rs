@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A client is never waited for: what it does not take in time is merged, or it is told to begin
-//! again. Who may listen is decided at opening, when grants change, and every five seconds.
+//! again. Who may listen is decided at opening, when grants change, and every few seconds.
 
 pub mod outbox;
 pub mod seats;
@@ -32,14 +32,17 @@ use store::history::Window;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     task::AbortHandle,
-    time::{Instant, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use wanted::{Topics, may_hear};
 
 /// Between two messages, so that neither side takes a quiet stream for a dead one.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often it is decided again who may listen, when nobody said that grants changed.
-const DECIDE_EVERY: Duration = Duration::from_secs(5);
+const DECIDE_EVERY: Duration = Duration::from_secs(4);
+/// How long one such question may take, and how long it is asked again when it fails.
+const DECIDE_WITHIN: Duration = Duration::from_secs(1);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
 /// A client that missed more rows than these loads its page again: that is quicker.
 const REPLAY: usize = outbox::ROWS - 16;
 /// Rows that are asked of the database at once.
@@ -165,15 +168,21 @@ impl Follower {
         }
         let stop = self.console.stop.clone();
         let mut ticks = interval(Duration::from_secs(1));
-        let mut decided = Instant::now();
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut standing = Standing::now();
         loop {
             let heard = tokio::select! {
-                heard = self.heard.recv() => Some(heard),
-                _ = ticks.tick() => None,
+                heard = self.heard.recv() => heard,
                 () = stop.cancelled() => return End::Goodbye,
+                _ = ticks.tick() => {
+                    if let Some(end) = self.decide_again(&mut standing).await {
+                        return end;
+                    }
+                    continue;
+                }
             };
             match heard {
-                Some(Ok(Heard::Event(event))) => match event.number {
+                Ok(Heard::Event(event)) => match event.number {
                     Some(number) if number <= last => {}
                     Some(number) => {
                         last = number;
@@ -185,17 +194,10 @@ impl Follower {
                     }
                     None => self.pass_on(&event),
                 },
-                Some(Ok(Heard::Access)) => decided = Instant::now() - DECIDE_EVERY,
+                Ok(Heard::Access) => standing.doubted(),
                 // So far behind that rows may be lost.
-                Some(Err(RecvError::Lagged(_))) => return End::Reset,
-                Some(Err(RecvError::Closed)) => return End::Goodbye,
-                None => {}
-            }
-            if decided.elapsed() >= DECIDE_EVERY {
-                decided = Instant::now();
-                if let Some(end) = self.decide_again().await {
-                    return end;
-                }
+                Err(RecvError::Lagged(_)) => return End::Reset,
+                Err(RecvError::Closed) => return End::Goodbye,
             }
         }
     }
@@ -245,16 +247,51 @@ impl Follower {
         }
     }
 
-    /// Whether the session still is, and still may what it might. If the answer can not be had, it
-    /// is no.
-    async fn decide_again(&mut self) -> Option<End> {
+    /// Whether the session still is, and still may what it might.
+    async fn decide_again(&self, standing: &mut Standing) -> Option<End> {
+        if !standing.is_due() {
+            return None;
+        }
         let asking = self.console.control.still(&self.actor);
-        match timeout(Duration::from_secs(2), asking).await {
-            Ok(Ok(Some(actor))) if actor.grants() == self.actor.grants() => None,
+        match timeout(DECIDE_WITHIN, asking).await {
+            Ok(Ok(Some(actor))) if actor.grants() == self.actor.grants() => {
+                *standing = Standing::now();
+                None
+            }
             // What is on the page may be more, or less, than he may see now.
             Ok(Ok(Some(_))) => Some(End::Reset),
-            Ok(Ok(None) | Err(_)) | Err(_) => Some(End::Closed),
+            Ok(Ok(None)) => Some(End::Closed),
+            // It is asked again in a second. If it can not be known in time, the answer is no.
+            Ok(Err(_)) | Err(_) => standing.is_over().then_some(End::Closed),
         }
+    }
+}
+
+/// How sure it is that the one who listens still may.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    decided: Instant,
+    /// Since when it is said that grants have changed.
+    doubted: Option<Instant>,
+}
+
+impl Standing {
+    fn now() -> Self {
+        Self { decided: Instant::now(), doubted: None }
+    }
+
+    fn doubted(&mut self) {
+        self.doubted.get_or_insert_with(Instant::now);
+    }
+
+    fn is_due(&self) -> bool {
+        self.doubted.is_some() || self.decided.elapsed() >= DECIDE_EVERY
+    }
+
+    /// A change must have its effect within five seconds, also one that nobody heard of.
+    fn is_over(&self) -> bool {
+        let since = self.doubted.unwrap_or(self.decided + DECIDE_EVERY);
+        since.elapsed() >= GIVE_UP_AFTER
     }
 }
 

@@ -14,10 +14,15 @@ use crate::{
 };
 use anyhow::Context;
 use control::Control;
-use domain::{id::NodeId, policy::Policy};
+use domain::{
+    history::{Deed, Subject},
+    id::NodeId,
+    policy::Policy,
+};
 use engine::Engine;
 use leptos::config::LeptosOptions;
 use std::{path::Path, sync::Arc, time::Duration};
+use store::history::NewEntry;
 use targets::{
     Target,
     docker::{DockerTarget, Options},
@@ -52,10 +57,16 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
     served
 }
 
-/// Makes what a new installation begins with. Where it is, nothing is changed.
+/// Makes what a new installation begins with, where it is not there yet, and says in the history
+/// that a program starts.
 pub async fn begin(settings: &Settings, database: &Database) -> anyhow::Result<Control> {
     let control = Control::new(database.pool.clone(), of_control(settings)?);
     control.begin_installation().await.context("making the first environments")?;
+    let started = Deed::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
+    let tx = database.pool.begin().await?;
+    store::history::append_and_commit(tx, &[NewEntry::engine(Subject::default(), started)])
+        .await
+        .context("writing the first row of this start into the history")?;
     Ok(control)
 }
 

@@ -64,14 +64,22 @@ pub async fn find(
     request.extensions_mut().insert(origin);
 
     let mut response = next.run(request).await;
-    // Who just signed in or out has a newer cookie than this one.
     if let Some(secret) = renewed
-        && !response.headers().contains_key(header::SET_COOKIE)
+        && !sets_session(response.headers())
         && let Ok(value) = HeaderValue::from_str(&set_cookie(&secret))
     {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
     response
+}
+
+/// Whoever just signed in or out has a newer cookie than the renewed one.
+fn sets_session(headers: &HeaderMap) -> bool {
+    headers.get_all(header::SET_COOKIE).iter().any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.strip_prefix(COOKIE).is_some_and(|rest| rest.starts_with('=')))
+    })
 }
 
 /// As it is set at sign-in, in `app::api::context`.
