@@ -1,6 +1,7 @@
 //! Where log lines go: standard error, for a terminal or for a collector.
 
 use crate::config::{LogFormat, Settings};
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// Begins to log. Called once; a second call changes nothing.
@@ -13,7 +14,15 @@ pub fn begin(settings: &Settings) {
             .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
             .try_init(),
         LogFormat::Text => {
-            registry.with(fmt::layer().with_target(false).with_writer(std::io::stderr)).try_init()
+            registry
+                .with(
+                    // Colours are for eyes, not for files.
+                    fmt::layer()
+                        .with_target(false)
+                        .with_ansi(std::io::stderr().is_terminal())
+                        .with_writer(std::io::stderr),
+                )
+                .try_init()
         }
     };
     drop(began);

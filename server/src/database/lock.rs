@@ -6,8 +6,8 @@
 use anyhow::{Context, bail};
 use domain::id::NodeId;
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    fs::{DirBuilder, File, OpenOptions, TryLockError, create_dir_all},
+    io::{ErrorKind, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -50,13 +50,18 @@ impl Lock {
     }
 }
 
-/// Makes a directory that only its owner can look into.
+/// Makes a directory that only its owner can look into. Parents that are missing are made as usual.
 pub fn make_private(directory: &Path) -> anyhow::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .with_context(|| format!("making {}", directory.display()))
+    let making = || format!("making {}", directory.display());
+    if let Some(parent) = directory.parent() {
+        create_dir_all(parent).with_context(making)?;
+    }
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !directory.is_dir() => {
+            Err(error).with_context(making)
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn read_or_make(file: &mut File) -> anyhow::Result<NodeId> {
