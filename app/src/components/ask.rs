@@ -51,10 +51,15 @@ pub fn Ask(
         now
     });
     // Browsers that do not know `command` yet are helped by the wasm; the others are not hindered.
+    // It is seen only afterwards whether the browser opened it.
     let open = move |_| {
-        if let Some(dialog) = dialog.get_untracked().filter(|dialog| !dialog.open()) {
-            let _ = dialog.show_modal();
-        }
+        let help = move || {
+            let closed = dialog.try_get_untracked().flatten().filter(|dialog| !dialog.open());
+            if let Some(dialog) = closed {
+                let _ = dialog.show_modal();
+            }
+        };
+        set_timeout(help, std::time::Duration::ZERO);
     };
     let close = move |_| {
         if let Some(dialog) = dialog.get_untracked() {
@@ -86,7 +91,7 @@ pub fn Ask(
             aria-describedby=effect_id.clone()
         >
             <header>
-                <h3 id=title_id.clone()>{title}</h3>
+                <h2 id=title_id.clone()>{title}</h2>
                 <button
                     type="button"
                     class="plain small"

@@ -12,6 +12,7 @@ use leptos::{
     context::Provider,
     ev::SubmitEvent,
     form::FromFormData,
+    html,
     prelude::*,
     web_sys::FormData,
 };
@@ -42,6 +43,12 @@ impl Fields {
     #[must_use]
     pub fn id_of(&self, name: &str) -> String {
         format!("{}-{name}", self.id)
+    }
+
+    /// Whether the form came back with a refusal, without scripts.
+    #[must_use]
+    pub const fn came_back(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// What stands in the field `name` at first: what was typed before, else what is so.
@@ -110,6 +117,18 @@ where
         });
         refused.filter(|_| is_ours)
     });
+    // What was done is not to be sent again by a second press: an empty form is for the next one.
+    let node = NodeRef::<html::Form>::new();
+    Effect::new(move |_| {
+        let is_ours = waits_for.get_untracked() == Some(answered.get());
+        let done = value.with_untracked(|answer| matches!(answer, Some(Ok(_))));
+        if is_ours
+            && done
+            && let Some(form) = node.get_untracked()
+        {
+            form.reset();
+        }
+    });
     let fields =
         Fields { id: id_of(S::PATH, &hidden), refusal, kept: ours.then_some(query), pending };
 
@@ -135,7 +154,7 @@ where
     };
 
     view! {
-        <form method="post" action=S::url() class=format!("form {class}") on:submit=submit>
+        <form node_ref=node method="post" action=S::url() class=format!("form {class}") on:submit=submit>
             {hidden
                 .into_iter()
                 .map(|(name, value)| view! { <input type="hidden" name=name value=value /> })

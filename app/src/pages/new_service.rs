@@ -128,14 +128,15 @@ fn Names(environments: Vec<Name>) -> impl IntoView {
     }
 }
 
-/// The rest of the form. Opens by itself when a field in it was refused.
+/// The rest of the form. Open where a field in it was refused, and where the form came back.
 #[component]
 fn More(children: Children) -> impl IntoView {
-    let refusal = Fields::here().refusal;
+    let fields = Fields::here();
+    let (came_back, refusal) = (fields.came_back(), fields.refusal);
     let refused = move || {
         refusal.with(|refusal| {
             let field = refusal.as_ref().and_then(|problem| problem.field());
-            field.is_some_and(|field| MORE.contains(&field))
+            came_back || field.is_some_and(|field| MORE.contains(&field))
         })
     };
     view! {

@@ -30,6 +30,7 @@ pub(super) fn OnePerson(
 ) -> impl IntoView {
     let Person { id, name, disabled, added_at, last_seen_at, grants } = person;
     let heading = format!("person-{id}");
+    let roleless = grants.is_empty();
     let note = match (mine, last) {
         (true, true) => Some("This is you, and the last admin: add another admin first."),
         (true, false) => Some("This is you. Another admin changes what you may do."),
@@ -60,6 +61,7 @@ pub(super) fn OnePerson(
                         })
                         .collect_view()}
                 </ul>
+                {roleless.then(|| view! { <p class="faint">"No role yet: sees nothing."</p> })}
                 {note.map(|note| view! { <p class="faint">{note}</p> })}
             </div>
             <div class="acts">
