@@ -1,0 +1,101 @@
+//! A request's body on its way to an instance: streamed, never kept.
+
+use crate::clock;
+use bytes::Bytes;
+use hyper::{
+    Request,
+    body::{Body, Frame, Incoming, SizeHint},
+};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+/// The body.
+#[derive(Debug)]
+pub struct RequestBody {
+    inner: Incoming,
+    upload: Option<Arc<Upload>>,
+}
+
+/// How far a body has come.
+#[derive(Debug)]
+pub struct Upload {
+    bytes: AtomicU64,
+    last_ns: AtomicU64,
+    whole: AtomicBool,
+    client_left: AtomicBool,
+}
+
+/// Lets us follow the body of a request, if it has one.
+pub fn follow(request: Request<Incoming>) -> (Request<RequestBody>, Option<Arc<Upload>>) {
+    let upload = (!request.body().is_end_stream()).then(|| {
+        Arc::new(Upload {
+            bytes: AtomicU64::new(0),
+            last_ns: AtomicU64::new(clock::now_ns()),
+            whole: AtomicBool::new(false),
+            client_left: AtomicBool::new(false),
+        })
+    });
+    (request.map(|inner| RequestBody { inner, upload: upload.clone() }), upload)
+}
+
+impl Upload {
+    /// Bytes that came from the client so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Everything came, and was handed to the connection.
+    pub fn is_whole(&self) -> bool {
+        self.whole.load(Relaxed)
+    }
+
+    /// The client broke off, so what the instance makes of it is not the instance's fault.
+    pub fn client_left(&self) -> bool {
+        self.client_left.load(Relaxed)
+    }
+
+    /// For how long nothing has come.
+    pub fn idle_for(&self) -> Duration {
+        Duration::from_nanos(clock::now_ns().saturating_sub(self.last_ns.load(Relaxed)))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(upload) = &self.upload {
+            upload.last_ns.store(clock::now_ns(), Relaxed);
+            match &frame {
+                Some(Ok(frame)) => {
+                    let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                    upload.bytes.fetch_add(bytes, Relaxed);
+                    upload.whole.store(self.inner.is_end_stream(), Relaxed);
+                }
+                Some(Err(_)) => upload.client_left.store(true, Relaxed),
+                None => upload.whole.store(true, Relaxed),
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
