@@ -1,6 +1,6 @@
 //! Where log lines go: standard error, for a terminal or for a collector.
 
-use crate::config::{LogFormat, Settings};
+use crate::config::{Settings, values::LogFormat};
 use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 

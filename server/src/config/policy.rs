@@ -2,7 +2,7 @@
 //! `observe_for=2s,passes=1`. For trying things out and for tests; on a running installation
 //! policies are edited on the environments' page, with a row in the history.
 
-use super::Span;
+use super::values::Span;
 use domain::policy::Policy;
 use serde::Deserialize;
 use std::{fmt::Display, str::FromStr, time::Duration};
