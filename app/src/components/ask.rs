@@ -4,7 +4,7 @@
 
 use super::icon::Icon;
 use crate::api::ApiError;
-use leptos::{html::Dialog, prelude::*};
+use leptos::{html::Dialog, prelude::*, reactive::owner::WeakOwner};
 use leptos_router::hooks::use_query_map;
 use server_fn::ServerFn;
 use std::collections::HashMap;
@@ -118,7 +118,8 @@ where
     S::Output: 'static,
     S::Error: 'static,
 {
-    owner: StoredValue<Owner>,
+    /// Weak: what an owner holds must not hold the owner, or the page would never be let go.
+    owner: StoredValue<WeakOwner>,
     by_name: StoredValue<HashMap<String, ServerAction<S>>>,
 }
 
@@ -146,7 +147,7 @@ where
 {
     /// Lays them ready for everything inside the page that calls this.
     pub fn provide() {
-        let owner = Owner::current().expect("a page has an owner");
+        let owner = Owner::current().expect("a page has an owner").downgrade();
         provide_context(Self {
             owner: StoredValue::new(owner),
             by_name: StoredValue::new(HashMap::new()),
@@ -160,7 +161,8 @@ where
         if let Some(known) = me.by_name.with_value(|known| known.get(name).copied()) {
             return known;
         }
-        let made = me.owner.get_value().with(ServerAction::new);
+        let Some(owner) = me.owner.get_value().upgrade() else { return ServerAction::new() };
+        let made = owner.with(ServerAction::new);
         me.by_name.update_value(|known| {
             known.insert(name.to_owned(), made);
         });
@@ -171,14 +173,14 @@ where
 /// Which answer each form waits for, by the form's id. Outlives the redrawing as [`Actions`] do.
 #[derive(Clone, Copy)]
 pub struct Sent {
-    owner: StoredValue<Owner>,
+    owner: StoredValue<WeakOwner>,
     by_form: StoredValue<HashMap<String, RwSignal<Option<usize>>>>,
 }
 
 impl Sent {
     /// Lays it ready for everything inside the page that calls this.
     pub fn provide() {
-        let owner = Owner::current().expect("a page has an owner");
+        let owner = Owner::current().expect("a page has an owner").downgrade();
         provide_context(Self {
             owner: StoredValue::new(owner),
             by_form: StoredValue::new(HashMap::new()),
@@ -192,7 +194,8 @@ impl Sent {
         if let Some(known) = me.by_form.with_value(|known| known.get(form).copied()) {
             return known;
         }
-        let made = me.owner.get_value().with(|| RwSignal::new(None));
+        let Some(owner) = me.owner.get_value().upgrade() else { return RwSignal::new(None) };
+        let made = owner.with(|| RwSignal::new(None));
         me.by_form.update_value(|known| {
             known.insert(form.to_owned(), made);
         });

@@ -21,15 +21,20 @@ pub fn Say(sentence: Sentence) -> impl IntoView {
         .collect_view()
 }
 
-/// What happened last, newest first, each with the environment and how long ago.
+/// What happened last, newest first, each with the environment and how long ago. Of the phases of a
+/// rollout only the newest is news.
 #[component]
 pub fn Feed(rows: Vec<Row>) -> impl IntoView {
     view! {
         <ol class="feed">
-            {rows
+            {newest_phases(rows)
                 .into_iter()
                 .map(|row| {
-                    let place = row.environment.map(|environment| format!(" in {environment}"));
+                    let said = row.sentence.to_text();
+                    let place = row
+                        .environment
+                        .filter(|environment| !said.contains(environment.as_str()))
+                        .map(|environment| format!(" in {environment}"));
                     let words = view! {
                         <Say sentence=row.sentence />
                         {place}
@@ -54,6 +59,20 @@ pub fn Feed(rows: Vec<Row>) -> impl IntoView {
                 .collect_view()}
         </ol>
     }
+}
+
+fn newest_phases(rows: Vec<Row>) -> Vec<Row> {
+    let mut told = Vec::new();
+    rows.into_iter()
+        .filter(|row| match (row.rollout, row.phase) {
+            (Some(rollout), Some(_)) if told.contains(&rollout) => false,
+            (Some(rollout), Some(_)) => {
+                told.push(rollout);
+                true
+            }
+            _ => true,
+        })
+        .collect()
 }
 
 /// The rows of one thing with their exact times, newest first, like a log.

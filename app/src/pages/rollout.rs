@@ -55,18 +55,16 @@ pub fn RolloutPage() -> impl IntoView {
         },
     );
     let live = live();
-    let shown = Memo::new(move |_| match page.get() {
-        Some(Ok(page)) => Some((page.card.id, page.placement)),
-        _ => None,
-    });
+    let shown = StoredValue::new(None);
     Effect::new(move |_| {
         if let Some(Ok(page)) = page.get() {
+            shown.set_value(Some((page.card.id, page.placement)));
             live.follow(page.number, Topics::Placements(vec![page.placement]));
         }
     });
     live.on_rows(
         move |row| {
-            shown.get_untracked().is_some_and(|(rollout, placement)| {
+            shown.get_value().is_some_and(|(rollout, placement)| {
                 row.rollout == Some(rollout) || row.placement == Some(placement)
             })
         },
@@ -305,11 +303,23 @@ fn Charts(card: RolloutCard, state: Memo<State>, seconds: ArcRwSignal<Seconds>) 
 #[component]
 fn Changes(changes: Vec<Change>) -> impl IntoView {
     let nothing = changes.is_empty();
+    // The first one here differs in everything from nothing: that is no news.
+    let first = changes.len() > 3 && changes.iter().all(|change| change.before.is_none());
     view! {
         <section>
             <h2>"What changed"</h2>
             {nothing.then(|| view! { <p class="soft">"Nothing: the same pair as before."</p> })}
-            <Diff changes />
+            {if first {
+                view! {
+                    <details>
+                        <summary>"Everything: nothing was live here before"</summary>
+                        <Diff changes />
+                    </details>
+                }
+                    .into_any()
+            } else {
+                view! { <Diff changes /> }.into_any()
+            }}
         </section>
     }
 }

@@ -43,21 +43,19 @@ pub fn ServicePage() -> impl IntoView {
         },
     );
     let live = live();
-    let placements = Memo::new(move |_| match page.get() {
-        Some(Ok(page)) => page.placements.iter().map(|card| card.cell.placement).collect(),
-        _ => Vec::<PlacementId>::new(),
-    });
+    let placements = StoredValue::new(Vec::<PlacementId>::new());
     Effect::new(move |_| {
         if let Some(Ok(page)) = page.get() {
-            let placements = page.placements.iter().map(|card| card.cell.placement).collect();
-            live.follow(page.number, Topics::Placements(placements));
+            let shown: Vec<_> = page.placements.iter().map(|card| card.cell.placement).collect();
+            placements.set_value(shown.clone());
+            live.follow(page.number, Topics::Placements(shown));
         }
     });
     live.on_rows(
         // A row without a placement may be a release or a change of the service itself.
         move |row| {
             row.placement.is_none_or(|placement| {
-                placements.with_untracked(|placements| placements.contains(&placement))
+                placements.with_value(|placements| placements.contains(&placement))
             })
         },
         move || page.refetch(),
@@ -100,14 +98,10 @@ fn Service(page: Page) -> impl IntoView {
                 </p>
             </div>
             <div class="actions">
-                {may_release
+                {(may_release && !no_release)
                     .then(|| {
                         view! {
-                            <a
-                                class="button"
-                                class:primary=no_release
-                                href=new_release.clone()
-                            >
+                            <a class="button" href=new_release.clone()>
                                 "New release"
                             </a>
                         }
@@ -118,7 +112,7 @@ fn Service(page: Page) -> impl IntoView {
             .then(|| {
                 view! {
                     <div class="empty">
-                        <h3>"This service has no release yet"</h3>
+                        <h2>"This service has no release yet"</h2>
                         <p>
                             "A release is an image, pinned by its content, with the settings of the service at that moment. It is made once and then deployed to one environment after the other."
                         </p>

@@ -9,7 +9,7 @@ pub fn Welcome(may_add: bool) -> impl IntoView {
         return view! {
             <h1>"Board"</h1>
             <div class="empty">
-                <h3>"There is nothing here for you yet"</h3>
+                <h2>"There is nothing here for you yet"</h2>
                 <p>
                     "You are signed in, but no service is shown to you. An admin can give you a role in a project or an environment."
                 </p>
@@ -23,7 +23,7 @@ pub fn Welcome(may_add: bool) -> impl IntoView {
     view! {
         <h1>"Board"</h1>
         <div class="empty">
-            <h3>"Bring your first service here"</h3>
+            <h2>"Bring your first service here"</h2>
             <ol class="steps">
                 <li>
                     <b>"Add a service"</b>

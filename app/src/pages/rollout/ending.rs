@@ -65,9 +65,12 @@ fn card(page: &Page, state: &State, phase: Phase) -> impl IntoView + use<> {
         _ => state.ending.as_ref().map(|ending| ending.why.clone()).unwrap_or_default(),
     };
     let switched = evidence.switched_in_ms.map(|ms| {
+        let switched = format::duration(i64::from(ms));
+        if evidence.requests == 0 {
+            return format!("Switched in {switched}; no requests came meanwhile.");
+        }
         format!(
-            "Switched in {}, {} of {} failed.",
-            format::duration(i64::from(ms)),
+            "Switched in {switched}, {} of {} failed.",
             format::count(evidence.failures),
             format::counted(evidence.requests, "request", "requests")
         )

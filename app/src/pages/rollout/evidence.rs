@@ -12,6 +12,13 @@ use leptos::prelude::*;
 #[component]
 pub fn EvidenceCard(state: Memo<State>) -> impl IntoView {
     let switched = Memo::new(move |_| state.with(|state| state.evidence.written_at.is_some()));
+    let since = move || {
+        if state.with(|state| state.evidence.requests == 0) {
+            "came since the switch"
+        } else {
+            "requests failed since the switch"
+        }
+    };
     let lost = move || state.with(|state| state.evidence.failures > 0);
     view! {
         <section class="evidence" aria-labelledby="evidence">
@@ -23,6 +30,9 @@ pub fn EvidenceCard(state: Memo<State>) -> impl IntoView {
                     let big = state
                         .with(|state| {
                             let evidence = &state.evidence;
+                            if evidence.requests == 0 {
+                                return "no requests".to_owned();
+                            }
                             format!(
                                 "{} of {}",
                                 format::count(evidence.failures),
@@ -33,7 +43,7 @@ pub fn EvidenceCard(state: Memo<State>) -> impl IntoView {
                         <p class="big" class:lost=lost>
                             {big}
                         </p>
-                        <p class="soft">"requests failed since the switch"</p>
+                        <p class="soft">{since}</p>
                     }
                         .into_any()
                 } else {
@@ -121,7 +131,7 @@ fn lines(state: &State) -> Vec<(String, String)> {
             ),
         ),
         (
-            old.map_or_else(|| "last answer from before".to_owned(), |slot| format!("last answer from {slot}")),
+            old.map_or_else(|| "last old answer".to_owned(), |slot| format!("last answer from {slot}")),
             evidence
                 .last_old_answer_ms
                 .map_or_else(dash, |ms| format!("+{}", format::duration(i64::from(ms)))),

@@ -62,7 +62,7 @@ fn Card(
     view! {
         <li class="placement" class:protected=cell.protected aria-labelledby=id.clone()>
             <header>
-                <h3 id=id.clone()>{environment}</h3>
+                <h2 id=id.clone()>{environment}</h2>
                 {cell.protected.then(|| view! { <span class="soft">"protected"</span> })}
                 <span class="spacer"></span>
                 {live.as_ref().map(|live| view! { <SlotMark of=live.slot is="live" /> })}
