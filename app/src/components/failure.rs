@@ -112,10 +112,9 @@ fn what_next(problem: &Problem, kept: bool) -> Option<AnyView> {
         Problem::Forbidden { needs, .. } => say(format!(
             "{typed}An admin can give you the role {needs}. The refusal stands in the history."
         )),
-        Problem::Invalid { .. } if kept => say(
-            "Nothing was saved. The rest is as you typed it; only passwords are typed again."
-                .to_owned(),
-        ),
+        Problem::Invalid { .. } if kept => {
+            say("Nothing was saved. The rest of the form is as you typed it.".to_owned())
+        }
         Problem::Invalid { .. } => None,
         Problem::Conflict { rollout: Some(rollout), .. } => {
             let other = format!("/rollouts/{rollout}");

@@ -214,6 +214,7 @@ fn Make(id: InquiryId, facts: ImageFacts, service: Service, acts: Acts) -> impl 
         .map(|row| row.release.clone());
     let hidden = vec![("service", service.id.to_string()), ("inquiry", id.to_string())];
     view! {
+        <div class="stack">
         <section aria-labelledby="facts">
             <h2 id="facts">"2. What it is"</h2>
             <Facts facts port=service.spec.exposure.port() user=service.spec.user />
@@ -245,6 +246,7 @@ fn Make(id: InquiryId, facts: ImageFacts, service: Service, acts: Acts) -> impl 
                 </div>
             </Form>
         </section>
+        </div>
     }
 }
 

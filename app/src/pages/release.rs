@@ -107,6 +107,8 @@ fn Against(against: ReleaseAgainst, service: String, release: ReleaseName) -> im
         (Some(_), false, true) => Some("The same image and settings as what is live."),
         _ => None,
     };
+    // Where nothing is live, all of it is new, and stands below.
+    let differs = cell.live.is_some() && !is_live && !changes.is_empty();
     let act = if is_live {
         None
     } else if cell.may.start {
@@ -125,7 +127,7 @@ fn Against(against: ReleaseAgainst, service: String, release: ReleaseName) -> im
             <div>
                 <p>{now}</p>
                 {about.map(|about| view! { <p class="soft">{about}</p> })}
-                {(!is_live && !changes.is_empty()).then(|| view! { <Diff changes /> })}
+                {differs.then(|| view! { <Diff changes /> })}
                 {cell
                     .active
                     .map(|active| {
