@@ -119,26 +119,23 @@ pub(super) fn EditForm(
     }
 }
 
-/// Up to the switch.
+/// Up to the switch. Waiting for a person is not offered yet, so what is so stays so.
 #[component]
 fn Before(form: PolicyForm) -> impl IntoView {
     view! {
+        <input type="hidden" name="approvals" value=form.approvals />
+        <input type="hidden" name="expire_after_hours" value=form.expire_after_hours />
+        {form
+            .promote_by_hand
+            .map(|yes| view! { <input type="hidden" name="promote_by_hand" value=yes /> })}
         <fieldset class="form wide">
             <legend>"Before the switch"</legend>
             <div class="row">
-                <Line name="approvals" label="Approvals" value=form.approvals hint="people" check=check_within!(0_u8, 10) />
-                <Line name="expire_after_hours" label="A person is waited for" value=form.expire_after_hours hint="hours" check=check_time!("expire_after_hours") />
                 <Line name="prepare_within" label="Start within" value=form.prepare_within hint="seconds" check=check_time!("prepare_within") />
                 <Line name="passes" label="Passes in a row" value=form.passes hint="of every instance" check=check_within!(1_u8, 60) />
                 <Line name="verify_within" label="Verify within" value=form.verify_within hint="seconds" check=check_time!("verify_within") />
                 <Line name="switch_within" label="Switch within" value=form.switch_within hint="seconds, or it is said that it failed" check=check_time!("switch_within") />
             </div>
-            <Checkbox
-                name="promote_by_hand"
-                label="A person promotes"
-                checked=form.promote_by_hand.is_some()
-                hint="A verified rollout waits until somebody lets it switch."
-            />
             <Checkbox
                 name="root_allowed"
                 label="Images that run as root are let in"
