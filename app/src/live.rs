@@ -7,7 +7,10 @@
 #[cfg(feature = "hydrate")]
 mod stream;
 
-use crate::session::{Session, session};
+use crate::{
+    api::people,
+    session::{Session, session},
+};
 use domain::{
     id::{PlacementId, RolloutId},
     live::{Message, Row, Sample},
@@ -262,7 +265,12 @@ impl Live {
     /// The stream is refused again and again: the session may be over.
     #[cfg_attr(not(feature = "hydrate"), allow(dead_code))]
     fn ask_who_looks(self) {
-        self.session.ask_again();
+        leptos::task::spawn_local(async move {
+            // A server that does not answer says nothing about the session.
+            if matches!(people::viewer().await, Ok(None)) {
+                self.session.ask_again();
+            }
+        });
     }
 
     fn ask_everything_again(self) {

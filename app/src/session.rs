@@ -27,6 +27,12 @@ impl Session {
         self.0.get().and_then(Result::ok).flatten()
     }
 
+    /// Whether it is known that nobody is signed in. Reactive.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self.0.get(), Some(Ok(None)))
+    }
+
     /// Waits for the answer.
     pub async fn known(self) -> Option<Viewer> {
         self.0.await.ok().flatten()

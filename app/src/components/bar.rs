@@ -1,6 +1,7 @@
 //! The bar on top of every page: where one can go, how fresh the data is, who looks.
 
 use crate::{
+    api::typed,
     clock::clock,
     live::{Connection, live},
     session::session,
@@ -8,7 +9,10 @@ use crate::{
 };
 use domain::view::Viewer;
 use leptos::prelude::*;
-use leptos_router::hooks::use_location;
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate},
+};
 
 use super::icon::Icon;
 
@@ -20,13 +24,19 @@ const OLD_AFTER_MS: i64 = 5_000;
 pub fn Bar() -> impl IntoView {
     let session = session();
     let live = live();
-    Effect::new(move |seen: Option<bool>| {
-        // Signing out ends the stream; the server would refuse it anyway.
-        let somebody = session.viewer().is_some();
-        if seen == Some(true) && !somebody {
+    let (place, navigate) = (use_location(), use_navigate());
+    Effect::new(move |over: Option<bool>| {
+        let now = session.is_over();
+        if over == Some(false) && now {
+            // It ended while the page was open. Signing out has led to another page already.
             live.stop();
+            let here = place.pathname.get_untracked();
+            if !matches!(here.as_str(), "/sign-in" | "/first-admin") {
+                let next = typed::escaped(&format!("{here}{}", place.search.get_untracked()));
+                navigate(&format!("/sign-in?next={next}"), NavigateOptions::default());
+            }
         }
-        somebody
+        now
     });
 
     view! {

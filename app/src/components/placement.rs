@@ -4,6 +4,7 @@
 use super::{
     moves::AskOf,
     phase_line::{PhaseTicks, state_of},
+    slot::SlotMark,
     sparkline::{Sparkline, cpu_percent},
     when::Ago,
 };
@@ -13,11 +14,50 @@ use crate::{
     live::{Seconds, live},
 };
 use domain::{
-    rollout::{self, Ask, Phase},
+    rollout::{self, Ask, Phase, State},
     slot::Slot,
     view::{Cell, RolloutCard, Running},
 };
 use leptos::prelude::*;
+
+/// Which slot has the traffic: as the target said a second ago, else as it must be by what the page
+/// knows of the rollout.
+#[must_use]
+pub fn live_slot(cell: &Cell) -> Signal<Option<Slot>> {
+    let seconds = live().samples(cell.placement);
+    let settled = cell.live.as_ref().map(|live| live.slot);
+    let drawn = match &cell.active {
+        Some(active) => by_state(&active.state, settled),
+        None => settled,
+    };
+    Memo::new(move |_| seconds.with(|seconds| seconds.back().map_or(drawn, |last| last.live))).into()
+}
+
+/// A confirmed switch holds until the traffic is confirmed to be back.
+#[must_use]
+pub fn by_state(state: &State, settled: Option<Slot>) -> Option<Slot> {
+    let evidence = &state.evidence;
+    match state.pinned {
+        Some(pinned)
+            if !state.phase.is_end()
+                && evidence.confirmed_at.is_some()
+                && evidence.back_confirmed_at.is_none() =>
+        {
+            Some(pinned.new)
+        }
+        _ => settled,
+    }
+}
+
+/// The slot that has the traffic, as a mark.
+#[component]
+pub fn LiveMark(
+    cell: Cell,
+    #[prop(optional)] is: &'static str,
+) -> impl IntoView {
+    let slot = live_slot(&cell);
+    move || slot.get().map(|slot| view! { <SlotMark of=slot is /> })
+}
 
 /// The line, the sentence, and the two things one may want.
 #[component]

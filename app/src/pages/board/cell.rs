@@ -2,8 +2,7 @@
 
 use crate::components::{
     moves::{Deploy, GoBack},
-    placement::{Facts, Failed, Rolls},
-    slot::SlotMark,
+    placement::{Facts, Failed, LiveMark, Rolls},
     warmth::Warmth,
 };
 use domain::view::Cell;
@@ -71,7 +70,7 @@ fn Top(cell: Cell) -> impl IntoView {
                 }
                 _ => view! { <span class="faint">"not deployed"</span> }.into_any(),
             }}
-            {cell.live.map(|live| view! { <SlotMark of=live.slot /> })}
+            <LiveMark cell=cell.clone() />
             {cell.drift.map(|drift| view! { <span class="flag">{drift}</span> })}
             {cell
                 .held

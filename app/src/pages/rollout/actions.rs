@@ -3,7 +3,7 @@
 
 use crate::components::moves::{AskOf, Deploy, GoBack};
 use domain::{
-    rollout::{self, Ask, Phase, State},
+    rollout::{self, Ask, Kind, Phase, State},
     view::RolloutPage as Page,
 };
 use leptos::prelude::*;
@@ -110,7 +110,9 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
         }
         .into_any();
     }
-    if phase == Phase::Succeeded && ours_is_live && cell.may.roll_back && !busy {
+    // Going back from a rollback would lead to what was just left: the service's page offers it.
+    let forward = page.card.kind == Kind::Deploy;
+    if phase == Phase::Succeeded && forward && ours_is_live && cell.may.roll_back && !busy {
         let warm = cell.warm.clone();
         let to = warm.as_ref().map(|warm| warm.release.clone()).or_else(|| page.card.from.clone());
         let hint = if warm.is_some() { "the way back is warm: one switch" } else { "" };

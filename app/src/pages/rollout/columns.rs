@@ -2,7 +2,7 @@
 
 use crate::{
     clock::clock,
-    components::slot::SlotMark,
+    components::{placement::by_state, slot::SlotMark},
     format,
     live::{Seconds, live},
 };
@@ -43,7 +43,8 @@ fn Column(
     seconds: ArcRwSignal<Seconds>,
 ) -> impl IntoView {
     let slot = slot_of;
-    let drawn_live = page.cell.live.as_ref().map(|live| live.slot);
+    let settled = page.cell.live.as_ref().map(|live| live.slot);
+    let drawn_live = by_state(&page.card.state, settled);
     let live_now = {
         let seconds = seconds.clone();
         Memo::new(move |_| {

@@ -11,8 +11,7 @@ use crate::{
         field::{Checkbox, Choice, Field, TextField},
         form::{Form, Send},
         moves::GoBack,
-        placement::{Facts, Failed, Rolls},
-        slot::SlotMark,
+        placement::{Facts, Failed, LiveMark, Rolls},
         warmth::StillWarm,
         when::Ago,
     },
@@ -65,7 +64,7 @@ fn Card(
                 <h2 id=id.clone()>{environment}</h2>
                 {cell.protected.then(|| view! { <span class="soft">"protected"</span> })}
                 <span class="spacer"></span>
-                {live.as_ref().map(|live| view! { <SlotMark of=live.slot is="live" /> })}
+                <LiveMark cell=cell.clone() is="live" />
             </header>
             <p class="now">
                 {match &live {
