@@ -18,8 +18,7 @@ pub struct Clock {
 /// Starts the clock at the server's time; in a browser it ticks each second.
 pub fn provide() {
     let drawn_at = SharedValue::new(machine_ms).into_inner();
-    let clock =
-        Clock { now_ms: RwSignal::new(drawn_at), taken_over: RwSignal::new(false) };
+    let clock = Clock { now_ms: RwSignal::new(drawn_at), taken_over: RwSignal::new(false) };
     provide_context(clock);
 
     Effect::new(move |_| {
@@ -58,7 +57,11 @@ impl Clock {
     /// `at` as the person's wall clock says it: UTC until the browser has taken over. Reactive.
     #[must_use]
     pub fn at_home(self, at: OffsetDateTime) -> OffsetDateTime {
-        if self.taken_over.get() { at.to_offset(home_offset(at)) } else { at.to_offset(UtcOffset::UTC) }
+        if self.taken_over.get() {
+            at.to_offset(home_offset(at))
+        } else {
+            at.to_offset(UtcOffset::UTC)
+        }
     }
 }
 

@@ -155,13 +155,7 @@ pub fn day(at: OffsetDateTime) -> String {
 #[must_use]
 pub fn exact(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
-    format!(
-        "{}-{:02}-{:02} {} UTC",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        clock_ms(at)
-    )
+    format!("{}-{:02}-{:02} {} UTC", at.year(), u8::from(at.month()), at.day(), clock_ms(at))
 }
 
 /// The moment for machines, as `<time datetime>` wants it: `2026-11-21T12:06:02.114Z`.
@@ -233,10 +227,22 @@ mod tests {
         assert_eq!(bytes(1_181_116_006), "1.1 GiB");
         assert_eq!(bytes(12 << 30), "12 GiB");
         assert_eq!(bytes(0), "0 B");
-        assert_eq!((count(9120), count(12), count(1_234_567)), ("9,120".into(), "12".into(), "1,234,567".into()));
-        assert_eq!((errors(0.0), errors(0.02), errors(0.001)), ("0 %".into(), "0.02 %".into(), "< 0.01 %".into()));
-        assert_eq!((latency(400), latency(38_200), latency(1_250_000)), ("0.4 ms".into(), "38 ms".into(), "1.2 s".into()));
-        assert_eq!((cores(1000), cores(500), cores(1250)), ("1 core".into(), "0.5 cores".into(), "1.25 cores".into()));
+        assert_eq!(
+            (count(9120), count(12), count(1_234_567)),
+            ("9,120".into(), "12".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (errors(0.0), errors(0.02), errors(0.001)),
+            ("0 %".into(), "0.02 %".into(), "< 0.01 %".into())
+        );
+        assert_eq!(
+            (latency(400), latency(38_200), latency(1_250_000)),
+            ("0.4 ms".into(), "38 ms".into(), "1.2 s".into())
+        );
+        assert_eq!(
+            (cores(1000), cores(500), cores(1250)),
+            ("1 core".into(), "0.5 cores".into(), "1.25 cores".into())
+        );
     }
 
     #[test]

@@ -193,18 +193,16 @@ impl Live {
     /// The last seconds of a placement. Empty until the stream has told of it.
     #[must_use]
     pub fn samples(self, placement: PlacementId) -> ArcRwSignal<Seconds> {
-        let known = self
-            .held
-            .try_update_value(|held| held.samples.entry(placement).or_default().clone());
+        let known =
+            self.held.try_update_value(|held| held.samples.entry(placement).or_default().clone());
         known.unwrap_or_default()
     }
 
     /// What the stream said last of a rollout. `None` if it said nothing since it was opened.
     #[must_use]
     pub fn rollout(self, rollout: RolloutId) -> ArcRwSignal<Option<State>> {
-        let known = self
-            .held
-            .try_update_value(|held| held.rollouts.entry(rollout).or_default().clone());
+        let known =
+            self.held.try_update_value(|held| held.rollouts.entry(rollout).or_default().clone());
         known.unwrap_or_default()
     }
 
@@ -229,6 +227,13 @@ impl Live {
                 self.heard_samples.maybe_update(|heard| !std::mem::replace(heard, true));
                 let seconds = self.samples(sample.placement);
                 seconds.update(|seconds| keep(seconds, sample));
+            }
+            Message::Samples { placement, samples } => {
+                self.samples(placement).update(|seconds| {
+                    for sample in samples {
+                        keep(seconds, sample);
+                    }
+                });
             }
             Message::Reset => self.ask_everything_again(),
             // The stream itself answers to this.

@@ -150,7 +150,8 @@ fn line(seen: &Seen) -> Vec<Phase> {
 #[allow(clippy::cast_precision_loss)] // Seconds and small counts.
 fn progress(seen: &Seen) -> f64 {
     let state = seen.state;
-    let share = |part: f64, whole: f64| if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 1.0 };
+    let share =
+        |part: f64, whole: f64| if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 1.0 };
     match state.phase {
         Phase::Preparing => {
             let size = state.pinned.map_or(1, |pinned| pinned.size);
@@ -196,12 +197,13 @@ fn note(seen: &Seen, phase: Phase, is: Standing) -> String {
             let took = took_ms(seen, phase).map(format::duration);
             let figure = match phase {
                 Phase::Preflight if !state.findings.is_empty() => {
-                    let passed = state.findings.iter().filter(|f| f.verdict != Verdict::Refuse).count();
+                    let passed =
+                        state.findings.iter().filter(|f| f.verdict != Verdict::Refuse).count();
                     Some(format!("{passed} of {}", state.findings.len()))
                 }
-                Phase::Preparing => state.pinned.map(|pinned| {
-                    format::counted(u64::from(pinned.size), "instance", "instances")
-                }),
+                Phase::Preparing => state
+                    .pinned
+                    .map(|pinned| format::counted(u64::from(pinned.size), "instance", "instances")),
                 Phase::Switching => {
                     return state
                         .evidence
@@ -224,7 +226,11 @@ fn now_note(seen: &Seen, phase: Phase) -> String {
     match phase {
         Phase::Preparing => match (seen.started, state.pinned) {
             (Some(started), Some(pinned)) => {
-                format!("{} of {} started · {elapsed}", started.min(pinned.size.into()), pinned.size)
+                format!(
+                    "{} of {} started · {elapsed}",
+                    started.min(pinned.size.into()),
+                    pinned.size
+                )
             }
             _ => elapsed,
         },
@@ -325,7 +331,10 @@ mod tests {
         let entered = [Phase::Preflight, Phase::Preparing, Phase::CleaningUp, Phase::Failed]
             .map(|phase| PhaseTime { phase, at: failed.since });
         let line = steps(&seen(&policy, &failed, &entered));
-        assert_eq!(line.last().map(|step| (step.phase, step.is)), Some((Phase::CleaningUp, Standing::Broken)));
+        assert_eq!(
+            line.last().map(|step| (step.phase, step.is)),
+            Some((Phase::CleaningUp, Standing::Broken))
+        );
 
         let mut stuck = state(Phase::Preparing);
         stuck.trouble = Some(Trouble::Unreachable { why: "no answer".into() });

@@ -4,8 +4,7 @@ use crate::pages::{
     account::AccountPage, board::BoardPage, environments::EnvironmentsPage,
     first_admin::FirstAdminPage, history::HistoryPage, new_release::NewReleasePage,
     new_service::NewServicePage, not_found::NotFound, people::PeoplePage, release::ReleasePage,
-    rollout::RolloutPage, service::ServicePage, service_edit::ServiceEditPage,
-    sign_in::SignInPage,
+    rollout::RolloutPage, service::ServicePage, service_edit::ServiceEditPage, sign_in::SignInPage,
 };
 use leptos::prelude::*;
 use leptos_router::{

@@ -45,6 +45,8 @@ const DECIDE_WITHIN: Duration = Duration::from_secs(1);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
 /// A client that missed more rows than these loads its page again: that is quicker.
 const REPLAY: usize = outbox::ROWS - 16;
+/// A large board begins its lines anew: their past would be megabytes.
+const MOST_WITH_A_PAST: usize = 60;
 /// Rows that are asked of the database at once.
 const BATCH: u16 = 100;
 
@@ -163,9 +165,7 @@ impl Follower {
             Ok(last) => last,
             Err(end) => return end,
         };
-        for event in self.console.hub.samples() {
-            self.pass_on(&event);
-        }
+        self.show_past();
         let stop = self.console.stop.clone();
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -198,6 +198,27 @@ impl Follower {
                 // So far behind that rows may be lost.
                 Err(RecvError::Lagged(_)) => return End::Reset,
                 Err(RecvError::Closed) => return End::Goodbye,
+            }
+        }
+    }
+
+    /// What was sampled before this stream was opened, of the placements that the page shows.
+    fn show_past(&self) {
+        let shown = self
+            .console
+            .hub
+            .samples()
+            .into_iter()
+            .filter(|event| self.topics.want(event) && may_hear(&self.windows, event));
+        for event in shown.take(MOST_WITH_A_PAST) {
+            let past = event.placement.and_then(|placement| {
+                self.console.hub.recent(placement, self.topics.density(placement))
+            });
+            if let Some(past) = past
+                && self.outbox.push(Line::new(json(&past))).is_err()
+            {
+                // Its present comes with the next second all the same.
+                return;
             }
         }
     }
@@ -243,7 +264,11 @@ impl Follower {
             Message::Sample(sample) => {
                 self.outbox.put_sample(sample.placement, Arc::clone(&event.json));
             }
-            Message::Row(_) | Message::Hello { .. } | Message::Reset | Message::Goodbye => {}
+            Message::Row(_)
+            | Message::Hello { .. }
+            | Message::Samples { .. }
+            | Message::Reset
+            | Message::Goodbye => {}
         }
     }
 

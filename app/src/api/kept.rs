@@ -66,8 +66,10 @@ mod layer {
         let request = Request::from_parts(head, Body::from(typed.clone()));
         let mut response = next.run(request).await;
 
-        let address = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let given_back = address.map(|address| with_typed(address, &String::from_utf8_lossy(&typed)));
+        let address =
+            response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+        let given_back =
+            address.map(|address| with_typed(address, &String::from_utf8_lossy(&typed)));
         if let Some(address) = given_back.and_then(|address| HeaderValue::from_str(&address).ok()) {
             response.headers_mut().insert(header::LOCATION, address);
         }

@@ -27,8 +27,7 @@ pub async fn make_first_admin(
     password: String,
     again: String,
 ) -> Answer<()> {
-    let made =
-        control().make_first_admin(&origin(), &token, &name, &password, &again).await?;
+    let made = control().make_first_admin(&origin(), &token, &name, &password, &again).await?;
     begin_session(&made.secret);
     go_to("/");
     Ok(())
@@ -36,7 +35,11 @@ pub async fn make_first_admin(
 
 /// Signs in and goes on to `next`, a path of ours.
 #[server(prefix = "/api", endpoint = "people/sign-in")]
-pub async fn sign_in(name: String, password: String, #[server(default)] next: String) -> Answer<()> {
+pub async fn sign_in(
+    name: String,
+    password: String,
+    #[server(default)] next: String,
+) -> Answer<()> {
     let signed_in = control().sign_in(&origin(), &name, &password).await?;
     begin_session(&signed_in.secret);
     go_to(typed::next(&next));

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_time_out_of_bounds_is_refused_with_the_bounds() {
-        let form = PolicyForm { observe_for: "4".to_owned(), ..PolicyForm::of(&Policy::of_new(false)) };
+        let form =
+            PolicyForm { observe_for: "4".to_owned(), ..PolicyForm::of(&Policy::of_new(false)) };
         let problem = form.parse().expect_err("too short");
         assert_eq!(problem.field(), Some("observe_for"));
         assert!(problem.to_string().contains("5 to 3600"));

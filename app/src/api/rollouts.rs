@@ -51,9 +51,8 @@ pub async fn roll_back(
     let configuration = typed::optional_id("configuration", &configuration)?;
     let newest = typed::optional_id("newest", &newest)?;
     let reason = typed::reason(&reason)?;
-    let rollout = control()
-        .roll_back(&asked()?, placement, release, configuration, newest, reason)
-        .await?;
+    let rollout =
+        control().roll_back(&asked()?, placement, release, configuration, newest, reason).await?;
     go_to(&format!("/rollouts/{rollout}"));
     Ok(rollout)
 }

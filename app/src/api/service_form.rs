@@ -139,7 +139,10 @@ pub fn user(typed: &str) -> Result<Option<u32>, Problem> {
         return Ok(None);
     }
     typed.trim().parse().map(Some).map_err(|_| {
-        Problem::invalid("user", "A user is a number here, for example 1000: names are the image's.")
+        Problem::invalid(
+            "user",
+            "A user is a number here, for example 1000: names are the image's.",
+        )
     })
 }
 

@@ -159,9 +159,14 @@ mod tests {
     #[test]
     fn after_signing_in_one_never_leaves_for_another_host() {
         assert_eq!(next("/rollouts/1?a=b"), "/rollouts/1?a=b");
-        for foreign in
-            ["", "//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example", "/sign-in"]
-        {
+        for foreign in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/\t/evil.example",
+            "/sign-in",
+        ] {
             assert_eq!(next(foreign), "/", "{foreign}");
         }
     }

@@ -135,7 +135,11 @@ fn Freshness() -> impl IntoView {
     let (live, clock) = (live(), clock());
     // Read at each tick, not at each message: else it would always be of this very moment.
     let age_ms = move || clock.now_ms() - live.heard_ms.get_untracked();
-    let old = move || live.connection.get() == Connection::Live && live.expects_samples() && age_ms() > OLD_AFTER_MS;
+    let old = move || {
+        live.connection.get() == Connection::Live
+            && live.expects_samples()
+            && age_ms() > OLD_AFTER_MS
+    };
     let class = move || match live.connection.get() {
         Connection::Lost => "live stale",
         Connection::Live if old() => "live stale",

@@ -202,7 +202,11 @@ fn round_up(value: f64) -> f64 {
     while unit * 10.0 < value {
         unit *= 10.0;
     }
-    [1.0, 2.0, 4.0, 5.0, 8.0, 10.0].map(|step| step * unit).into_iter().find(|top| *top >= value).unwrap_or(value)
+    [1.0, 2.0, 4.0, 5.0, 8.0, 10.0]
+        .map(|step| step * unit)
+        .into_iter()
+        .find(|top| *top >= value)
+        .unwrap_or(value)
 }
 
 fn scale(value: f64) -> String {

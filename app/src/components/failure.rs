@@ -27,7 +27,12 @@ pub fn Failure(
 
 /// In place of a page that could not be loaded.
 #[component]
-pub fn FailedPage(problem: Problem) -> impl IntoView {
+pub fn FailedPage(
+    problem: Problem,
+    /// It stands under the heading of the page it is in place of.
+    #[prop(optional)]
+    headed: bool,
+) -> impl IntoView {
     let title = match &problem {
         Problem::SignedOut => "Sign in first",
         Problem::NotFound { .. } => "Not here",
@@ -40,7 +45,11 @@ pub fn FailedPage(problem: Problem) -> impl IntoView {
     view! {
         <Title text=title />
         <section class="failure">
-            <h1>{title}</h1>
+            {if headed {
+                view! { <h2>{title}</h2> }.into_any()
+            } else {
+                view! { <h1>{title}</h1> }.into_any()
+            }}
             <p>{problem.to_string()}</p>
             <div class="soft">{next}</div>
             {if signed_out {
@@ -101,14 +110,14 @@ fn what_next(problem: &Problem, kept: bool) -> Option<AnyView> {
             };
             Some(next.into_any())
         }
-        Problem::WrongPassword => say(
-            "Nothing tells which of the two it was. An admin can set you a new password."
-                .to_owned(),
-        ),
+        Problem::WrongPassword => {
+            say("Nothing tells which of the two it was. An admin can set you a new password."
+                .to_owned())
+        }
         Problem::TooMany { .. } => say(format!("{typed}Nothing was changed.")),
-        Problem::NotFound { .. } => say(
-            "It may be gone, or an admin has not given you a role that reaches it.".to_owned(),
-        ),
+        Problem::NotFound { .. } => {
+            say("It may be gone, or an admin has not given you a role that reaches it.".to_owned())
+        }
         Problem::Forbidden { needs, .. } => say(format!(
             "{typed}An admin can give you the role {needs}. The refusal stands in the history."
         )),
@@ -120,9 +129,9 @@ fn what_next(problem: &Problem, kept: bool) -> Option<AnyView> {
             let other = format!("/rollouts/{rollout}");
             Some(view! { <p>{typed} <a href=other>"Look at that rollout"</a></p> }.into_any())
         }
-        Problem::Conflict { rollout: None, .. } => {
-            kept.then(|| view! { <p>{typed} "Load the page again to see how it is now."</p> }.into_any())
-        }
+        Problem::Conflict { rollout: None, .. } => kept.then(|| {
+            view! { <p>{typed} "Load the page again to see how it is now."</p> }.into_any()
+        }),
         Problem::Unavailable { .. } => say(format!("{typed}Try again in a moment.")),
         Problem::Internal { .. } => say(format!("{typed}Try again; if it stays so, report it.")),
     }

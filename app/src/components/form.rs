@@ -9,12 +9,7 @@ use super::{ask::Sent, failure::Failure};
 use crate::api::{ApiError, kept};
 use domain::error::Problem;
 use leptos::{
-    context::Provider,
-    ev::SubmitEvent,
-    form::FromFormData,
-    html,
-    prelude::*,
-    web_sys::FormData,
+    context::Provider, ev::SubmitEvent, form::FromFormData, html, prelude::*, web_sys::FormData,
 };
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use serde::de::DeserializeOwned;

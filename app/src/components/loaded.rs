@@ -7,7 +7,13 @@ use leptos::prelude::*;
 /// Draws `page` with `draw` as soon as it is there, and again each time it is loaded again; until
 /// then what was there stays.
 #[component]
-pub fn Loaded<T, Draw>(page: Resource<Answer<T>>, draw: Draw) -> impl IntoView
+pub fn Loaded<T, Draw>(
+    page: Resource<Answer<T>>,
+    draw: Draw,
+    /// The page has its heading outside of this.
+    #[prop(optional)]
+    headed: bool,
+) -> impl IntoView
 where
     T: Clone + Send + Sync + 'static,
     Draw: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
@@ -21,7 +27,7 @@ where
                 Suspend::new(async move {
                     match page.await {
                         Ok(view) => draw(view),
-                        Err(error) => view! { <FailedPage problem=error.0 /> }.into_any(),
+                        Err(error) => view! { <FailedPage problem=error.0 headed /> }.into_any(),
                     }
                 })
             }}

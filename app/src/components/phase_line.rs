@@ -82,9 +82,7 @@ pub fn PhaseLine(
 pub fn PhaseTicks(card: RolloutCard, placement: PlacementId) -> impl IntoView {
     let seconds = live().samples(placement);
     let state = state_of(&card);
-    let told = move || {
-        with_seen(&card, &[], state, &seconds, |seen| (steps(seen), sentence(seen)))
-    };
+    let told = move || with_seen(&card, &[], state, &seconds, |seen| (steps(seen), sentence(seen)));
     view! {
         {move || {
             let (line, said) = told();

@@ -30,7 +30,8 @@ pub fn live_slot(cell: &Cell) -> Signal<Option<Slot>> {
         Some(active) => by_state(&active.state, settled),
         None => settled,
     };
-    Memo::new(move |_| seconds.with(|seconds| seconds.back().map_or(drawn, |last| last.live))).into()
+    Memo::new(move |_| seconds.with(|seconds| seconds.back().map_or(drawn, |last| last.live)))
+        .into()
 }
 
 /// A confirmed switch holds until the traffic is confirmed to be back.
@@ -51,10 +52,7 @@ pub fn by_state(state: &State, settled: Option<Slot>) -> Option<Slot> {
 
 /// The slot that has the traffic, as a mark.
 #[component]
-pub fn LiveMark(
-    cell: Cell,
-    #[prop(optional)] is: &'static str,
-) -> impl IntoView {
+pub fn LiveMark(cell: Cell, #[prop(optional)] is: &'static str) -> impl IntoView {
     let slot = live_slot(&cell);
     move || slot.get().map(|slot| view! { <SlotMark of=slot is /> })
 }

@@ -43,8 +43,7 @@ pub fn PortField(#[prop(into)] value: String) -> impl IntoView {
 /// All of a spec but the port.
 #[component]
 pub fn MoreSpec(spec: SpecForm) -> impl IntoView {
-    let seconds: Check =
-        |typed| said(service_form::seconds("seconds", typed, 1, 60));
+    let seconds: Check = |typed| said(service_form::seconds("seconds", typed, 1, 60));
     view! {
         <fieldset class="form">
             <legend>"Is it well?"</legend>

@@ -93,9 +93,10 @@ fn changed(live: Live) {
 
 fn open(live: Live) {
     close(live);
-    let Some((after, topics)) = live.held.with_value(|held| {
-        held.topics.as_ref().map(|topics| (held.after, topics.as_words()))
-    }) else {
+    let Some((after, topics)) = live
+        .held
+        .with_value(|held| held.topics.as_ref().map(|topics| (held.after, topics.as_words())))
+    else {
         return;
     };
     if live.connection.get_untracked() != Connection::Lost {

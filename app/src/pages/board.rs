@@ -202,8 +202,10 @@ fn ServiceRow(
 ) -> impl IntoView {
     let name = service.name.to_string();
     let home = format!("/projects/{project}/services/{name}");
-    let nothing_yet =
-        service.cells.iter().all(|cell| cell.live.is_none() && cell.next.is_none() && cell.active.is_none());
+    let nothing_yet = service
+        .cells
+        .iter()
+        .all(|cell| cell.live.is_none() && cell.next.is_none() && cell.active.is_none());
     let may_release = service.cells.iter().any(|cell| cell.may.release);
     let mut cells = service.cells;
     view! {

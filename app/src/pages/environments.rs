@@ -28,7 +28,8 @@ struct Acts {
 pub fn EnvironmentsPage() -> impl IntoView {
     let acts = Acts { policy: ServerAction::new(), protect: ServerAction::new() };
     let changes = Changes::new();
-    changes.follow(acts.policy, "The policy was saved. It holds for rollouts that start from now on.");
+    changes
+        .follow(acts.policy, "The policy was saved. It holds for rollouts that start from now on.");
     changes.follow(acts.protect, "The protection was changed.");
     let page = Resource::new_blocking(move || changes.count(), |_| environments::environments());
     view! {
@@ -41,6 +42,7 @@ pub fn EnvironmentsPage() -> impl IntoView {
         <Done changes />
         <Loaded
             page
+            headed=true
             draw=move |view: View| {
                 view
                     .environments

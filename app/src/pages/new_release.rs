@@ -99,10 +99,8 @@ fn Draw(
     acts: Acts,
 ) -> impl IntoView {
     let home = format!("/projects/{}/services/{}", service.project, service.name);
-    let hidden = vec![
-        ("service", service.id.to_string()),
-        ("back", format!("{home}/releases/new")),
-    ];
+    let hidden =
+        vec![("service", service.id.to_string()), ("back", format!("{home}/releases/new"))];
     let name = service.name.to_string();
     let (crumb, after) = (format!("{} / {name}", service.project), service);
     let found = move |inquiry: Option<InquiryPage>| {
@@ -204,8 +202,7 @@ fn Found(inquiry: InquiryPage, service: Service, acts: Acts) -> impl IntoView {
 
 #[component]
 fn Make(id: InquiryId, facts: ImageFacts, service: Service, acts: Acts) -> impl IntoView {
-    let taken: Vec<String> =
-        service.releases.iter().map(|row| row.release.name.clone()).collect();
+    let taken: Vec<String> = service.releases.iter().map(|row| row.release.name.clone()).collect();
     let name = name_for(&facts.reference, &facts.id, &taken);
     let same = service
         .releases

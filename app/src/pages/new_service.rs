@@ -31,7 +31,7 @@ pub fn NewServicePage() -> impl IntoView {
             "One deployable application of a project. It gets a place in every environment; nothing \
              runs before its first rollout."
         </p>
-        <Loaded page draw=move |view: View| view! { <NewForm view add /> }.into_any() />
+        <Loaded page headed=true draw=move |view: View| view! { <NewForm view add /> }.into_any() />
     }
 }
 
@@ -88,8 +88,7 @@ fn Names(environments: Vec<Name>) -> impl IntoView {
     let project = RwSignal::new(fields.first("project", String::new()));
     let name = RwSignal::new(fields.first("name", String::new()));
     let hosts = move || {
-        let (Ok(project), Ok(name)) =
-            (project.read().parse::<Name>(), name.read().parse::<Name>())
+        let (Ok(project), Ok(name)) = (project.read().parse::<Name>(), name.read().parse::<Name>())
         else {
             return view! { <li class="faint">"follows from project and name"</li> }.into_any();
         };

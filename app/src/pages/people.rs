@@ -64,6 +64,7 @@ pub fn PeoplePage() -> impl IntoView {
         <Done changes />
         <Loaded
             page
+            headed=true
             draw=move |view: View| {
                 let me = session.viewer().map(|viewer| viewer.id);
                 view! { <Everybody view acts me /> }.into_any()

@@ -168,9 +168,15 @@ fn Spec(spec: ServiceSpec) -> impl IntoView {
             "Version field",
             or(spec.version_field.as_ref().map(|field| field.as_str().to_owned()), "not asked"),
         ),
-        ("Command", or((!spec.command.is_empty()).then(|| spec.command.join(" ")), "the image's own")),
+        (
+            "Command",
+            or((!spec.command.is_empty()).then(|| spec.command.join(" ")), "the image's own"),
+        ),
         ("User", or(spec.user.map(|user| user.to_string()), "the image's own")),
-        ("Root file system", (if spec.writable_root { "writable" } else { "read-only" }).to_owned()),
+        (
+            "Root file system",
+            (if spec.writable_root { "writable" } else { "read-only" }).to_owned(),
+        ),
     ];
     view! {
         <dl class="facts-list">

@@ -85,9 +85,7 @@ fn Rollout(page: Page) -> impl IntoView {
     // Announced when it changes, not each second.
     let announced = {
         let release = page.card.release.name.clone();
-        let phase = Memo::new(move |_| {
-            state.with(|state| (state.phase, state.trouble.is_some()))
-        });
+        let phase = Memo::new(move |_| state.with(|state| (state.phase, state.trouble.is_some())));
         move || {
             let (phase, stuck) = phase.get();
             if stuck {

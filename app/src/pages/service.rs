@@ -11,11 +11,7 @@ use crate::{
 };
 use configuration::Configurations;
 use domain::{
-    error::Problem,
-    id::PlacementId,
-    name::Name,
-    service::ServiceSpec,
-    view::ServicePage as Page,
+    error::Problem, id::PlacementId, name::Name, service::ServiceSpec, view::ServicePage as Page,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -142,7 +138,11 @@ fn Spec(spec: ServiceSpec) -> impl IntoView {
         Some(port) => format!("port {port}"),
         None => "no port".to_owned(),
     }];
-    parts.push(format!("ready when {} answers, asked every {} s", check.path, check.interval.as_secs()));
+    parts.push(format!(
+        "ready when {} answers, asked every {} s",
+        check.path,
+        check.interval.as_secs()
+    ));
     if let Some(field) = &spec.version_field {
         parts.push(format!("its answer names the version in “{}”", field.as_str()));
     }

@@ -24,6 +24,8 @@ pub enum Message {
     Rollout { rollout: RolloutId, placement: PlacementId, state: Box<State> },
     /// One second of a placement. May be thinned for a slow client.
     Sample(Sample),
+    /// The last seconds of a placement, oldest first: a chart that is opened now has a past.
+    Samples { placement: PlacementId, samples: Vec<Sample> },
     /// What is kept does not reach back to where you were: load the page again.
     Reset,
     /// The server stops. Come back.

@@ -9,10 +9,13 @@ use domain::{
     live::Message,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::{Notify, broadcast};
+
+/// Samples kept of a placement: two minutes.
+const KEPT: usize = 120;
 
 /// How many events a listener may be behind. Two seconds of 500 placements.
 const BEHIND: usize = 1024;
@@ -57,8 +60,9 @@ pub struct Hub {
 struct Inner {
     sender: broadcast::Sender<Heard>,
     rows: Notify,
-    /// The last sample of each placement: somebody who comes now sees something at once.
-    samples: Mutex<HashMap<PlacementId, Arc<Event>>>,
+    /// The last samples of each placement, oldest first, at most [`KEPT`]: somebody who comes now
+    /// sees something at once.
+    samples: Mutex<HashMap<PlacementId, VecDeque<Arc<Event>>>>,
 }
 
 impl Hub {
@@ -82,10 +86,27 @@ impl Hub {
     /// The newest sample of every placement.
     #[must_use]
     pub fn samples(&self) -> Vec<Arc<Event>> {
-        self.samples_map().values().cloned().collect()
+        self.samples_map().values().filter_map(|kept| kept.back().cloned()).collect()
     }
 
-    fn samples_map(&self) -> std::sync::MutexGuard<'_, HashMap<PlacementId, Arc<Event>>> {
+    /// The last two minutes of a placement, of every `step`-th second. `None`: nothing is known.
+    #[must_use]
+    pub fn recent(&self, placement: PlacementId, step: usize) -> Option<Message> {
+        let map = self.samples_map();
+        let kept = map.get(&placement)?;
+        let samples = kept
+            .iter()
+            .rev()
+            .step_by(step.max(1))
+            .filter_map(|event| match &event.message {
+                Message::Sample(sample) => Some(sample.clone()),
+                _ => None,
+            })
+            .collect::<Vec<_>>();
+        Some(Message::Samples { placement, samples: samples.into_iter().rev().collect() })
+    }
+
+    fn samples_map(&self) -> std::sync::MutexGuard<'_, HashMap<PlacementId, VecDeque<Arc<Event>>>> {
         self.inner.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,6 +120,7 @@ impl Hub {
             Message::Row(row) => (row.placement, row.rollout, Some(row.number)),
             Message::Rollout { rollout, placement, .. } => (Some(*placement), Some(*rollout), None),
             Message::Sample(sample) => (Some(sample.placement), None, None),
+            Message::Samples { placement, .. } => (Some(*placement), None, None),
             Message::Hello { .. } | Message::Reset | Message::Goodbye => (None, None, None),
         };
         let sample = matches!(message, Message::Sample(_));
@@ -112,7 +134,12 @@ impl Hub {
             json: json.into(),
         });
         if let (true, Some(placement)) = (sample, placement) {
-            self.samples_map().insert(placement, event.clone());
+            let mut map = self.samples_map();
+            let kept = map.entry(placement).or_default();
+            kept.push_back(event.clone());
+            if kept.len() > KEPT {
+                kept.pop_front();
+            }
         }
         // Nobody listening is no error.
         let _ = self.inner.sender.send(Heard::Event(event));

@@ -46,8 +46,17 @@ impl Topics {
             Message::Row(_) => true,
             Message::Rollout { .. } | Message::Sample(_) => self.board || placement() || rollout(),
             // These are said by the stream itself.
-            Message::Hello { .. } | Message::Reset | Message::Goodbye => false,
+            Message::Hello { .. } | Message::Samples { .. } | Message::Reset | Message::Goodbye => {
+                false
+            }
         }
+    }
+
+    /// How densely the page draws a placement's last minutes: every so many seconds. A page about
+    /// the placement has charts, the board a line of a few points.
+    #[must_use]
+    pub fn density(&self, placement: PlacementId) -> usize {
+        if self.placements.contains(&placement) { 1 } else { 6 }
     }
 }
 

@@ -137,7 +137,8 @@ fn in_trouble(cell: &Cell) -> bool {
 }
 
 fn differs(cells: &[Cell]) -> bool {
-    let mut releases = cells.iter().filter_map(|cell| cell.live.as_ref().map(|live| live.release.id));
+    let mut releases =
+        cells.iter().filter_map(|cell| cell.live.as_ref().map(|live| live.release.id));
     let first = releases.next();
     releases.any(|release| Some(release) != first)
 }

@@ -7,8 +7,8 @@ use crate::{
         service_form::within,
     },
     components::{
-        field::{Check, Checkbox, Field},
         ask::came_back,
+        field::{Check, Checkbox, Field},
         form::{Form, Send},
         spec_fields::said,
     },

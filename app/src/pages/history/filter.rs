@@ -111,13 +111,11 @@ pub(super) fn Wanted(view: View) -> impl IntoView {
     let table = |table: &[(&str, &str)]| -> Vec<(String, String)> {
         table.iter().map(|(word, said)| ((*word).to_owned(), (*said).to_owned())).collect()
     };
-    let kept: Vec<(&'static str, String)> = [
-        ("project", filter.project),
-        ("rollout", filter.rollout.map(|id| id.to_string())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect();
+    let kept: Vec<(&'static str, String)> =
+        [("project", filter.project), ("rollout", filter.rollout.map(|id| id.to_string()))]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
     view! {
         <details class="wanted">
             <summary class="chip">"+ person, service, environment, about, time"</summary>

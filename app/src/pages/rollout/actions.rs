@@ -17,7 +17,9 @@ enum Offer {
     TakeBack,
     Promote,
     /// Retry, or abort.
-    Errored { after_switch: bool },
+    Errored {
+        after_switch: bool,
+    },
     /// On its way back or being cleaned up: nothing is left to ask.
     Leaving(Phase),
     Ended(Phase),
@@ -51,7 +53,9 @@ fn drawn(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
     });
     let old = page.card.from.as_ref().map(|from| from.name.clone());
     let after_switch = match (&old, page.card.state.pinned.and_then(|pinned| pinned.previous)) {
-        (Some(old), Some(previous)) => format!("all goes back to {old} in {} in one switch", previous.slot),
+        (Some(old), Some(previous)) => {
+            format!("all goes back to {old} in {} in one switch", previous.slot)
+        }
         _ => "nothing was live before: it is withdrawn".to_owned(),
     };
     let hint = |words: &str| {
@@ -99,7 +103,8 @@ fn drawn(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
 fn ended(page: &Page, phase: Phase) -> AnyView {
     let service = page.service.to_string();
     let cell = page.cell.clone();
-    let ours_is_live = cell.live.as_ref().is_some_and(|live| live.release.id == page.card.release.id);
+    let ours_is_live =
+        cell.live.as_ref().is_some_and(|live| live.release.id == page.card.release.id);
     let busy = cell.active.is_some() || cell.waiting.is_some();
     if let Some(active) = cell.active.as_ref().or(cell.waiting.as_ref()) {
         return view! {
@@ -134,7 +139,13 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
     ().into_any()
 }
 
-fn ask(page: &Page, state: Memo<State>, what: Ask, label: &'static str, class: &'static str) -> AnyView {
+fn ask(
+    page: &Page,
+    state: Memo<State>,
+    what: Ask,
+    label: &'static str,
+    class: &'static str,
+) -> AnyView {
     let allowed = match what {
         Ask::Abort => page.may.abort,
         Ask::Promote => page.may.promote,
@@ -164,7 +175,10 @@ fn words(page: &Page, what: Ask, label: &str, name: &str) -> (String, String) {
             "All new requests in {} go to {} in one switch. Requests in flight end where they began.",
             page.environment, page.card.release.name
         ),
-        (Ask::Retry, ..) => "It goes on from the phase it stopped in. What is already done is not done twice.".to_owned(),
+        (Ask::Retry, ..) => {
+            "It goes on from the phase it stopped in. What is already done is not done twice."
+                .to_owned()
+        }
         (Ask::Abort, "Roll back", Some(old)) => format!(
             "All new requests go back to {old} in one switch. The instances of {} finish what they have and are removed.",
             page.card.release.name
@@ -177,7 +191,9 @@ fn words(page: &Page, what: Ask, label: &str, name: &str) -> (String, String) {
             "The instances of {} are removed. The traffic stays on {old}.",
             page.card.release.name
         ),
-        (Ask::Abort, _, None) => format!("The instances of {} are removed.", page.card.release.name),
+        (Ask::Abort, _, None) => {
+            format!("The instances of {} are removed.", page.card.release.name)
+        }
     };
     (format!("{label} {name}?"), effect)
 }

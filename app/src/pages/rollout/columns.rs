@@ -79,7 +79,9 @@ fn Column(
             seconds.with(|seconds| {
                 seconds.back().map_or_else(
                     || "– in flight".to_owned(),
-                    |last| format!("{} in flight", format::count(last.slots.of(slot).in_flight.into())),
+                    |last| {
+                        format!("{} in flight", format::count(last.slots.of(slot).in_flight.into()))
+                    },
                 )
             })
         }
@@ -231,7 +233,9 @@ fn health(health: &Health) -> (&'static str, String, Option<String>) {
     match health {
         Health::Starting => ("soft", "starting".to_owned(), None),
         Health::Ready => ("", "ready".to_owned(), None),
-        Health::Slow { ms } => ("flag", format!("slow, {}", format::duration(i64::from(*ms))), None),
+        Health::Slow { ms } => {
+            ("flag", format!("slow, {}", format::duration(i64::from(*ms))), None)
+        }
         Health::NotReady { why } => ("bad", "not ready".to_owned(), Some(why.clone())),
         Health::Exited { why } => ("bad", "exited".to_owned(), Some(why.clone())),
     }
@@ -278,7 +282,11 @@ fn Traffic(seconds: ArcRwSignal<Seconds>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{id::PlacementId, live::{Sample, SlotSample}, slot::PerSlot};
+    use domain::{
+        id::PlacementId,
+        live::{Sample, SlotSample},
+        slot::PerSlot,
+    };
 
     #[test]
     fn without_requests_the_live_slot_has_all_of_the_traffic() {
@@ -291,10 +299,16 @@ mod tests {
         };
         let of = |sample: &Sample, slot| share(&[sample.clone()].into_iter().collect(), slot, None);
 
-        assert_eq!((of(&sample, Slot::Green), of(&sample, Slot::Blue)), ("100 %".into(), "0 %".into()));
+        assert_eq!(
+            (of(&sample, Slot::Green), of(&sample, Slot::Blue)),
+            ("100 %".into(), "0 %".into())
+        );
         sample.slots.blue.requests = 1;
         sample.slots.green.requests = 3;
-        assert_eq!((of(&sample, Slot::Green), of(&sample, Slot::Blue)), ("75 %".into(), "25 %".into()));
+        assert_eq!(
+            (of(&sample, Slot::Green), of(&sample, Slot::Blue)),
+            ("75 %".into(), "25 %".into())
+        );
         assert_eq!(share(&Seconds::default(), Slot::Blue, Some(Slot::Blue)), "100 %");
     }
 }

@@ -39,9 +39,7 @@ pub fn Stuck(state: Memo<State>) -> impl IntoView {
 /// The end card.
 #[component]
 pub fn Ending(page: Page, state: Memo<State>) -> impl IntoView {
-    let ended = Memo::new(move |_| {
-        state.with(|state| state.phase.is_end().then_some(state.phase))
-    });
+    let ended = Memo::new(move |_| state.with(|state| state.phase.is_end().then_some(state.phase)));
     view! { {move || ended.get().map(|phase| state.with(|state| card(&page, state, phase)))} }
 }
 

@@ -1,10 +1,6 @@
 //! What happened to the traffic around the switch: figures that a witness counted.
 
-use crate::{
-    clock::ms,
-    components::when::At,
-    format,
-};
+use crate::{clock::ms, components::when::At, format};
 use domain::rollout::{Phase, State};
 use leptos::prelude::*;
 
@@ -108,15 +104,16 @@ fn lines(state: &State) -> Vec<(String, String)> {
     });
     let before = state.baseline.map(|baseline| format::errors(baseline.error_percent()));
     let p95 = |us: Option<u32>| us.map_or_else(dash, format::latency);
-    let ms_or_dash = |value: Option<u32>| {
-        value.map_or_else(dash, |value| format::duration(i64::from(value)))
-    };
+    let ms_or_dash =
+        |value: Option<u32>| value.map_or_else(dash, |value| format::duration(i64::from(value)));
 
     let mut lines = vec![
         ("written to confirmed".to_owned(), ms_or_dash(evidence.switched_in_ms)),
         (
             "longest gap".to_owned(),
-            ms_or_dash(switched.then_some(evidence.longest_gap_ms).filter(|_| evidence.requests > 0)),
+            ms_or_dash(
+                switched.then_some(evidence.longest_gap_ms).filter(|_| evidence.requests > 0),
+            ),
         ),
         (
             "errors, before → after".to_owned(),
@@ -131,7 +128,10 @@ fn lines(state: &State) -> Vec<(String, String)> {
             ),
         ),
         (
-            old.map_or_else(|| "last old answer".to_owned(), |slot| format!("last answer from {slot}")),
+            old.map_or_else(
+                || "last old answer".to_owned(),
+                |slot| format!("last answer from {slot}"),
+            ),
             evidence
                 .last_old_answer_ms
                 .map_or_else(dash, |ms| format!("+{}", format::duration(i64::from(ms)))),
@@ -147,7 +147,10 @@ fn lines(state: &State) -> Vec<(String, String)> {
             ("decided to back again".to_owned(), format::duration(ms(back) - ms(decided))),
         );
     }
-    if switched && evidence.requests == 0 && matches!(state.phase, Phase::Observing | Phase::Succeeded) {
+    if switched
+        && evidence.requests == 0
+        && matches!(state.phase, Phase::Observing | Phase::Succeeded)
+    {
         lines.push(("traffic".to_owned(), "none: readiness decides".to_owned()));
     }
     lines

@@ -83,7 +83,11 @@ fn gates(state: &State, policy: &Policy) -> Vec<Gate> {
     let mut gates: Vec<Gate> = state.findings.iter().map(found).collect();
     if gates.is_empty() {
         let is = if state.phase == Phase::Preflight { Is::Now } else { Is::Ahead };
-        gates.push(Gate { is, what: "Preflight: could it run here?".to_owned(), figure: String::new() });
+        gates.push(Gate {
+            is,
+            what: "Preflight: could it run here?".to_owned(),
+            figure: String::new(),
+        });
     }
     let warm = state.pinned.is_some_and(|pinned| pinned.warm);
     if !warm {

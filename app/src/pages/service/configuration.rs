@@ -2,11 +2,7 @@
 //! number; it is rolled out like any release.
 
 use crate::{
-    api::{
-        rollouts::StartRollout,
-        service_form::LimitsForm,
-        services::ChangeConfiguration,
-    },
+    api::{rollouts::StartRollout, service_form::LimitsForm, services::ChangeConfiguration},
     components::{
         ask::Actions,
         ask_form::AskForm,

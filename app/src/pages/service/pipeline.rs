@@ -402,7 +402,10 @@ mod tests {
 
     #[test]
     fn the_host_of_an_address_is_what_the_router_knows() {
-        assert_eq!(host_of("http://hello.demo.local.localhost:7380"), Some("hello.demo.local.localhost"));
+        assert_eq!(
+            host_of("http://hello.demo.local.localhost:7380"),
+            Some("hello.demo.local.localhost")
+        );
         assert_eq!(host_of("https://a.example/x"), Some("a.example"));
         assert_eq!(host_of("nonsense"), None);
     }

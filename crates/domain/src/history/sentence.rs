@@ -72,9 +72,20 @@ impl Entry {
     /// not in it.
     #[must_use]
     pub fn sentence(&self) -> Sentence {
+        if self.tells_of_the_release() {
+            return Sentence(self.deed_words());
+        }
         let mut words = vec![strong(self.by.name()), plain(" ")];
         words.extend(self.deed_words());
         Sentence(words)
+    }
+
+    /// A phase that a rollout is in, or how it ended, is told of the release, not of the engine.
+    fn tells_of_the_release(&self) -> bool {
+        matches!(
+            &self.deed,
+            Deed::RolloutEntered { phase, .. } if !matches!(phase, Phase::Succeeded | Phase::RolledBack)
+        )
     }
 
     /// The service's name, or what stands for it.
@@ -184,7 +195,10 @@ impl Entry {
                     | Phase::Observing
                     | Phase::Draining
                     | Phase::SwitchingBack
-                    | Phase::CleaningUp => vec![of(release), plain(format!(" is {phase}"))],
+                    | Phase::CleaningUp => {
+                        let is = if *phase == Phase::Preflight { "is in" } else { "is" };
+                        vec![of(release), plain(format!(" {is} {phase}"))]
+                    }
                 };
                 if !outcome.is_empty() {
                     words.push(plain(format!(": {outcome}")));

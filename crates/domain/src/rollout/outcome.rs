@@ -24,7 +24,11 @@ impl State {
         }
         let of_requests = || {
             let evidence = &next.evidence;
-            format!("{} of {} requests failed", evidence.failures, evidence.requests)
+            if evidence.requests == 0 {
+                return "no request came".to_owned();
+            }
+            let (failures, requests) = (grouped(evidence.failures), grouped(evidence.requests));
+            format!("{failures} of {requests} requests failed")
         };
         match self.phase {
             Phase::Preflight => format!("{} questions answered", next.findings.len()),
@@ -51,5 +55,31 @@ impl State {
             | Phase::RolledBack
             | Phase::Superseded => String::new(),
         }
+    }
+}
+
+/// A count with a comma before each three digits, as all pages write it.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn counts_are_written_in_groups_of_three() {
+        let grouped = |count| super::grouped(count);
+
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1950), "1,950");
+        assert_eq!(grouped(1_234_567), "1,234,567");
     }
 }
