@@ -30,7 +30,7 @@ pub(super) fn OneRow(row: HistoryRow) -> impl IntoView {
                     <span class="say">
                         <Say sentence=row.sentence />
                     </span>
-                    <span class="where">{row.environment.unwrap_or_default()}</span>
+                    <span class="where">{row.environment}</span>
                     <span class="result">
                         <span class=tone>{row.result}</span>
                     </span>
