@@ -14,7 +14,7 @@ pub fn Say(sentence: Sentence) -> impl IntoView {
         .0
         .into_iter()
         // An empty word would be drawn as a space.
-        .filter(|Word::Plain(text) | Word::Strong(text) | Word::Term(text)| !text.is_empty())
+        .filter(|(Word::Plain(text) | Word::Strong(text) | Word::Term(text))| !text.is_empty())
         .map(|word| match word {
             Word::Plain(text) => view! { <span>{text}</span> }.into_any(),
             Word::Strong(text) => view! { <b>{text}</b> }.into_any(),
