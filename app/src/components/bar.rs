@@ -5,7 +5,7 @@ use crate::{
     clock::clock,
     live::{Connection, live},
     session::session,
-    theme::{ChooseTheme, Theme},
+    theme::{self, ChooseTheme, Theme},
 };
 use domain::view::Viewer;
 use leptos::prelude::*;
@@ -167,7 +167,7 @@ fn Freshness() -> impl IntoView {
 #[component]
 fn ThemeSwitch() -> impl IntoView {
     let choose = ServerAction::<ChooseTheme>::new();
-    let wanted = RwSignal::new(Theme::Dark);
+    let wanted = RwSignal::new(theme::asked().other());
     // What the page is drawn in is known to the browser alone: the system may have chosen it.
     Effect::new(move |_| wanted.set(shown_theme().other()));
     let apply = move |_| {

@@ -53,7 +53,7 @@ fn Column(
     };
     let release = {
         let page = page.clone();
-        move || release_in(&page, &state.get(), slot).unwrap_or_default()
+        move || release_in(&page, &state.get(), slot).unwrap_or_else(|| "–".to_owned())
     };
     let standing = {
         let warm = page.cell.warm.as_ref().map(|warm| warm.slot);

@@ -47,11 +47,13 @@ pub fn Releases(releases: Vec<ReleaseRow>) -> impl IntoView {
                                     </th>
                                     <td data-label="live in">{live}</td>
                                     <td data-label="image">
-                                        <span class="mono" title=row.image.clone()>
-                                            {row.reference}
-                                        </span>
-                                        " "
-                                        <span class="mono faint">{format::image(&row.image)}</span>
+                                        <div>
+                                            <span class="mono" title=row.image.clone()>
+                                                {row.reference}
+                                            </span>
+                                            " "
+                                            <span class="mono faint">{format::image(&row.image)}</span>
+                                        </div>
                                     </td>
                                     <td data-label="by">{row.by}</td>
                                     <td data-label="made" class="n faint">
