@@ -24,7 +24,7 @@ example: ## Build the images of the example service, without any registry
 load: ## Put load on a service: make load URL=http://... OPTIONS="--rate 500 --seconds 30"
 	@tools/load "$(URL)" $(OPTIONS)
 
-bench: ## Measure the router against nginx
+bench: ## Measure what a request costs in the router, and in HAProxy
 	@tools/bench
 
 sqlx: ## Check every query against the migrations, and keep the answers in .sqlx
