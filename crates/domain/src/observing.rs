@@ -129,7 +129,9 @@ impl Observation {
     /// Reads the seconds that come after what was read, and judges the windows that are full.
     ///
     /// `unready` is what an instance of the new slot has against it now: it breaks the window that
-    /// ends with this reading, and ends it even without traffic.
+    /// ends with this reading, and ends it even without traffic. Where the window before was broken
+    /// already, it breaks all that were read: good answers of the other instances between two
+    /// readings do not make it ready.
     pub fn read(
         &mut self,
         seconds: &[Second],
@@ -137,20 +139,17 @@ impl Observation {
         baseline: Option<&Baseline>,
         policy: &Policy,
     ) {
-        let mut fresh = false;
-        for second in seconds.iter().filter(|second| second.at > self.read_to).collect::<Vec<_>>() {
-            fresh = true;
+        let fresh: Vec<_> = seconds.iter().filter(|second| second.at > self.read_to).collect();
+        for (left, second) in (0..fresh.len()).rev().zip(&fresh) {
             self.read_to = second.at;
             self.seconds += 1;
             self.open.add(second);
             self.total.add(second);
-            if self.open.requests >= u64::from(policy.window_requests) {
-                let broken = self.open.broken(baseline, policy);
-                self.close(broken);
+            let unready = unready.filter(|_| left == 0 || self.broken_in_a_row > 0);
+            if unready.is_some() || self.open.requests >= u64::from(policy.window_requests) {
+                let broken = unready.map(str::to_owned);
+                self.close(broken.or_else(|| self.open.broken(baseline, policy)));
             }
-        }
-        if let (true, Some(unready)) = (fresh, unready) {
-            self.close(Some(unready.to_owned()));
         }
     }
 
@@ -249,6 +248,29 @@ mod tests {
         assert_eq!(seen.breach(), None);
         seen.read(&[second(2, 0, 0, 1)], Some("blue-1 is not ready"), None, &policy());
         assert_eq!(seen.breach(), Some("blue-1 is not ready"));
+    }
+
+    /// With several instances the others answer for the dead one, and not one request fails.
+    #[test]
+    fn an_unready_instance_is_a_breach_also_when_the_others_answer_for_it() {
+        let mut seen = Observation::default();
+        let good = |at| second(at, 100, 0, 1000);
+
+        seen.read(&[good(1)], Some("2 of 3 instances run"), None, &policy());
+        assert_eq!(seen.breach(), None);
+        seen.read(&[good(2), good(3)], Some("2 of 3 instances run"), None, &policy());
+
+        assert_eq!(seen.breach(), Some("2 of 3 instances run"));
+    }
+
+    #[test]
+    fn one_look_at_an_unready_instance_after_an_outage_is_no_breach() {
+        let mut seen = Observation::default();
+        let missed: Vec<_> = (1..=30).map(|at| second(at, 100, 0, 1000)).collect();
+
+        seen.read(&missed, Some("blue-1 is not ready"), None, &policy());
+
+        assert_eq!((seen.broken_in_a_row, seen.breach()), (1, None));
     }
 
     #[test]
