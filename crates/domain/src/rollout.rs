@@ -221,6 +221,10 @@ pub struct State {
     pub refilled: bool,
     /// A person decided after a foreign hand was found: the way back may write over it.
     pub overrule: bool,
+    /// How often the new slot's instances had died and come up again when traffic was sent there:
+    /// only what comes after counts against it.
+    #[serde(default)]
+    pub restarts: u32,
 }
 
 impl State {
@@ -242,6 +246,7 @@ impl State {
             alarm: None,
             refilled: false,
             overrule: false,
+            restarts: 0,
         }
     }
 }

@@ -42,10 +42,8 @@ pub(crate) fn is_lost(observed: &Observed, confirmed: Option<Confirmed>) -> bool
     if confirmed.slot.is_none() {
         return false;
     }
-    observed.route.as_ref().is_none_or(|route| {
-        (route.epoch, route.revision) < (confirmed.epoch, confirmed.revision)
-            && route.revision < confirmed.revision
-    })
+    // By the revision alone: the epoch rises with each claim that is shown, also to an old copy.
+    observed.route.as_ref().is_none_or(|route| route.revision < confirmed.revision)
 }
 
 /// Who wrote the route past us since it was confirmed last, and where it leads now.
@@ -58,23 +56,29 @@ pub(crate) fn foreign(observed: &Observed, confirmed: Option<Confirmed>) -> Opti
 /// Brings an observation down to what a step needs.
 pub(crate) fn seen(
     observed: &Observed,
+    rollout: RolloutId,
     confirmed: Option<Confirmed>,
     makers: &targets::Makers,
     traffic: Option<&Traffic>,
 ) -> Seen {
     let slot = |slot: Slot| {
         let instances = observed.slots.of(slot);
-        let in_flight = traffic.map_or(0, |traffic| traffic.slots.of(slot).in_flight);
+        let in_flight = traffic.map(|traffic| traffic.slots.of(slot).in_flight);
         slot_seen(instances, *makers.of(slot), in_flight)
     };
     Seen {
         routed: observed.route.as_ref().and_then(|route| route.live),
         foreign: foreign(observed, confirmed),
+        written_at: observed
+            .route
+            .as_ref()
+            .filter(|route| route.rollout == Some(rollout))
+            .map(|route| route.applied_at),
         slots: PerSlot { blue: slot(Slot::Blue), green: slot(Slot::Green) },
     }
 }
 
-fn slot_seen(instances: &[Instance], maker: Option<RolloutId>, in_flight: u64) -> SlotSeen {
+fn slot_seen(instances: &[Instance], maker: Option<RolloutId>, in_flight: Option<u64>) -> SlotSeen {
     let ours = || instances.iter().filter(|instance| Some(instance.maker) == maker);
     let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     SlotSeen {
@@ -93,6 +97,8 @@ fn slot_seen(instances: &[Instance], maker: Option<RolloutId>, in_flight: u64) -
 pub(crate) struct Looking<'a> {
     pub placement: &'a Placement,
     pub rollout: &'a Rollout,
+    /// How long this process worked at the phase.
+    pub watched: Duration,
     pub requester: bool,
     /// How long verifying may take by the release's own check.
     pub budget: Duration,
@@ -115,6 +121,7 @@ impl Looking<'_> {
             .and_then(|(live, traffic)| Baseline::of(&traffic.slots.of(live.slot).seconds));
         Look {
             at,
+            watched: self.watched,
             requester: self.requester,
             live,
             warm,
@@ -122,7 +129,9 @@ impl Looking<'_> {
             budget: self.budget,
             seen: self
                 .observed
-                .map(|observed| seen(observed, self.placement.route, &makers, self.traffic))
+                .map(|observed| {
+                    seen(observed, self.rollout.id, self.placement.route, &makers, self.traffic)
+                })
                 .map_err(str::to_owned),
             reply,
             traffic: self.traffic,
@@ -163,5 +172,33 @@ pub(crate) async fn traffic(
             tracing::debug!(error = crate::chain(&error), "The witness could not be asked");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::target::RouteSeen;
+
+    /// A claim is shown before one looks, so the epoch of an old copy can be the newest of all.
+    #[test]
+    fn a_router_with_an_old_copy_is_behind_whatever_epoch_it_was_shown() {
+        let confirmed = Some(Confirmed { epoch: 4, revision: 40, slot: Some(Slot::Blue) });
+        let with = |epoch, revision| Observed {
+            route: Some(RouteSeen {
+                live: Some(Slot::Green),
+                epoch,
+                revision,
+                rollout: None,
+                applied_at: OffsetDateTime::UNIX_EPOCH,
+                foreign: None,
+            }),
+            slots: PerSlot::default(),
+        };
+
+        assert!(is_lost(&with(4, 39), confirmed));
+        assert!(is_lost(&with(5, 39), confirmed));
+        assert!(!is_lost(&with(5, 40), confirmed));
+        assert!(is_lost(&Observed { route: None, slots: PerSlot::default() }, confirmed));
     }
 }

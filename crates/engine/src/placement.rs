@@ -7,13 +7,17 @@ use crate::{
 };
 use anyhow::Context as _;
 use domain::{
-    id::{PlacementId, ReleaseId},
+    id::{PlacementId, ReleaseId, RolloutId},
     release::Pair,
-    rollout::step::Reply,
+    rollout::{Phase, Rollout, step::Reply},
     slot::Slot,
     target::{Observed, Probe, RouteSeen},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use store::placements::{Held, Placement, claims};
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -39,12 +43,51 @@ pub(crate) struct Memory {
     pub fenced: Option<i64>,
     /// What came of the last command.
     pub reply: Option<Reply>,
+    /// How long the rollout's phase was worked at.
+    pub watch: Watch,
     /// The route as the target told it last.
     pub route: Option<RouteSeen>,
     /// How instances are asked for their health, by their release.
     pub probes: Arc<BTreeMap<ReleaseId, Probe>>,
     /// What a settled placement did already.
     pub settled: settled::Memory,
+}
+
+/// Time spent on a phase. Time in which this process, the database or the whole machine was away
+/// is not in it.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    of: Option<(RolloutId, Phase, time::OffsetDateTime)>,
+    last: Option<Instant>,
+    watched: Duration,
+}
+
+impl Watch {
+    /// The longest that two turns of a phase lie apart while all is well: a slow check is asked.
+    const APART: Duration = Duration::from_secs(8);
+
+    /// How long `rollout` was worked at in its phase, up to now.
+    pub fn look(&mut self, rollout: &Rollout) -> Duration {
+        let of = Some((rollout.id, rollout.state.phase, rollout.state.since));
+        let now = Instant::now();
+        if self.of == of {
+            let since = self.last.map_or(Duration::ZERO, |last| now - last);
+            self.watched += since.min(Self::APART);
+        } else {
+            (self.of, self.watched) = (of, Duration::ZERO);
+        }
+        self.last = Some(now);
+        self.watched
+    }
+}
+
+/// Forgets a placement when its task ends, however it ends, so that it is begun again.
+struct Forget<'a>(&'a Context, PlacementId);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
+    }
 }
 
 /// One turn's view of a placement.
@@ -57,6 +100,7 @@ pub(crate) struct Turn<'a> {
 
 /// Drives a placement until it is not ours any more or the engine stops.
 pub(crate) async fn drive(context: Arc<Context>, id: PlacementId, wake: Arc<Notify>) {
+    let _forget = Forget(&context, id);
     let mut memory = Memory::default();
     while !context.stopping.is_cancelled() {
         let next = match turn(&context, id, &mut memory).await {
@@ -72,7 +116,6 @@ pub(crate) async fn drive(context: Arc<Context>, id: PlacementId, wake: Arc<Noti
             Next::Lost => break,
         }
     }
-    context.forget(id);
 }
 
 async fn turn(

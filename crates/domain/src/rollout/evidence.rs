@@ -68,7 +68,12 @@ impl Evidence {
                 self.incomplete = true;
                 Counted::default()
             }
-            None => now.clone(),
+            // It could not be asked at the switch: what came before this is not known.
+            None => {
+                self.incomplete = true;
+                self.begin(traffic);
+                return;
+            }
         };
         for slot in Slot::ALL {
             let ((requests, failures), (r, f)) = (now.slots.of(slot), before.slots.of(slot));

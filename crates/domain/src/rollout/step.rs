@@ -17,6 +17,11 @@ use time::OffsetDateTime;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long instances may take to be gone.
 const EMPTY_WITHIN: Duration = Duration::from_secs(120);
+/// How long the release's own checks may take once it is ready.
+const GATES_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever comes back after an outage of our own tries for so long before a deadline that passed
+/// meanwhile counts.
+const FAIR_TRY: Duration = Duration::from_secs(15);
 /// A new instance that died so often will not come up.
 const CRASHES: u32 = 3;
 
@@ -24,6 +29,9 @@ const CRASHES: u32 = 3;
 #[derive(Clone, Debug)]
 pub struct Look<'a> {
     pub at: OffsetDateTime,
+    /// How long this phase was worked at by whoever looks now. Less than `at - since` where we were
+    /// away: what nobody asked for meanwhile can not be late, and says nothing of the release.
+    pub watched: Duration,
     /// Whether who asked for the rollout may still sign in.
     pub requester: bool,
     /// What the placement says is live, and what it keeps warm.
@@ -49,6 +57,8 @@ pub struct Seen {
     pub routed: Option<Slot>,
     /// Somebody else wrote the route: who, in words.
     pub foreign: Option<String>,
+    /// When this very rollout wrote the route, by the target's clock, if it was the last to.
+    pub written_at: Option<OffsetDateTime>,
     pub slots: PerSlot<SlotSeen>,
 }
 
@@ -63,8 +73,9 @@ pub struct SlotSeen {
     pub restarts: u32,
     /// Why one of them died, if one is dead now.
     pub exited: Option<String>,
-    /// Requests and connections that have not ended.
-    pub in_flight: u64,
+    /// Requests and connections that have not ended. `None`: the witness did not say, which is not
+    /// the same as none.
+    pub in_flight: Option<u64>,
 }
 
 /// What a command brought back.
@@ -149,6 +160,14 @@ impl Stepping<'_> {
             let Some(ask) = ask else { return self.stay(None) };
             self.answered = true;
             if ask == Ask::Promote {
+                return self.stay(None);
+            }
+            if ask == Ask::Abort
+                && self.state.phase == Phase::SwitchingBack
+                && self.look.seen.is_err()
+            {
+                // It would end with the routed slot live, and nobody can say which that is.
+                self.answered = false;
                 return self.stay(None);
             }
             self.state.trouble = None;
@@ -258,7 +277,7 @@ impl Stepping<'_> {
         if !self.look.requester {
             return self.end(Phase::Aborted, "who asked for it may no longer sign in");
         }
-        if self.is_over(self.rollout.policy.expire_after) {
+        if self.is_past(self.rollout.policy.expire_after) {
             return self.end(Phase::Aborted, "nobody approved it in time");
         }
         self.stay(None)
@@ -330,6 +349,9 @@ impl Stepping<'_> {
             }
         }
         if self.state.passes >= self.rollout.policy.passes {
+            if self.is_over(within + GATES_WITHIN) {
+                return self.clean_up(Phase::Failed, "its own checks were not answered in time");
+            }
             return self.stay(Some(Command::Gates));
         }
         if self.is_over(within) {
@@ -366,7 +388,7 @@ impl Stepping<'_> {
             }
             return self.switch(pinned);
         }
-        if self.is_over(within) {
+        if self.is_past(within) {
             return self.clean_up(Phase::Aborted, "nobody promoted it in time");
         }
         self.stay(None)
@@ -394,6 +416,10 @@ impl Stepping<'_> {
             self.state.evidence.begin(traffic);
         }
         self.state.evidence.written_at = Some(self.look.at);
+        // What died and came up again before it was verified is forgiven.
+        if let Ok(seen) = &self.look.seen {
+            self.state.restarts = seen.slots.of(pinned.new).restarts;
+        }
         self.enter(Phase::Switching, Some(Command::Route(Some(pinned.new))))
     }
 
@@ -401,18 +427,20 @@ impl Stepping<'_> {
         let Some(pinned) = self.state.pinned else { return self.lost_pins() };
         let within = self.rollout.policy.switch_within;
         if self.is_routed_to(Some(pinned.new)) {
-            // After a crash the answer to the write is lost, and the look is all there is.
+            // After a crash the answer to the write is lost; the target still says when it came.
             let (at, took) = match &self.look.reply {
                 Some(Reply::Routed(routed)) => (routed.applied_at, routed.took),
                 _ => {
-                    let at = self.look.at;
+                    let told = self.look.seen.as_ref().ok().and_then(|seen| seen.written_at);
+                    let at = told.unwrap_or(self.look.at);
                     let written = self.state.evidence.written_at.unwrap_or(at);
                     (at, Duration::try_from(at - written).unwrap_or_default())
                 }
             };
             self.state.evidence.confirmed_at = Some(at);
             self.state.evidence.switched_in_ms = u32::try_from(took.as_millis()).ok();
-            self.state.observation.read_to = at.unix_timestamp();
+            // The second of the switch is read too: the new slot had nothing before it.
+            self.state.observation.read_to = at.unix_timestamp() - 1;
             return self.enter(Phase::Observing, Some(Command::Probe(pinned.new)));
         }
         let seen = match self.look.seen.clone() {
@@ -477,8 +505,7 @@ impl Stepping<'_> {
             let why = new.exited.as_deref().unwrap_or("it is gone");
             return Some(format!("{} of {} instances run: {why}", new.running, pinned.size));
         }
-        // A warm slot may have been restarted in its earlier life; a new one may not at all.
-        if new.restarts > 0 && !pinned.warm {
+        if new.restarts > self.state.restarts {
             return Some("an instance died and was started again".to_owned());
         }
         match &self.look.reply {
@@ -501,13 +528,13 @@ impl Stepping<'_> {
             return self.pause(Trouble::ForeignHand { what });
         }
         let old = seen.slots.of(previous.slot);
-        let over = self.is_over(within);
-        if old.in_flight > 0 && !over {
+        let busy = old.in_flight != Some(0);
+        if busy && !self.is_past(within) {
             return self.stay(None);
         }
         // One more time-out for those who did not take the goodbye; then they are cut off.
-        let late = self.is_over(within + Duration::from_secs(2));
-        if old.in_flight > 0 && !late {
+        let late = self.is_past(within + Duration::from_secs(2));
+        if busy && !late {
             return self.stay(Some(Command::CloseStreams(previous.slot)));
         }
         // What a rollback leaves is bad: it is not kept warm.
@@ -596,6 +623,11 @@ impl Stepping<'_> {
             Err(why) => return self.unreachable(&why, within),
         };
         if seen.routed == Some(pinned.new) {
+            // Our own write that came late, or a person decided after a foreign hand was found.
+            let late = seen.foreign.is_none() && self.state.evidence.written_at.is_some();
+            if (late || self.state.overrule) && self.state.evidence.back_decided_at.is_none() {
+                return self.switch_back(pinned, Phase::RolledBack, end, &why);
+            }
             let what = format!("traffic goes to {}, which was to be removed", pinned.new);
             return self.pause(Trouble::ForeignHand { what });
         }
@@ -607,7 +639,7 @@ impl Stepping<'_> {
             let what = format!("{} instances are still there", new.count);
             return self.pause(Trouble::TooSlow { what });
         }
-        if new.in_flight > 0 && !self.is_over(self.rollout.policy.drain_for) {
+        if new.in_flight != Some(0) && !self.is_past(self.rollout.policy.drain_for) {
             return self.stay(None);
         }
         self.stay(Some(Command::Empty(pinned.new)))
@@ -708,8 +740,14 @@ impl Stepping<'_> {
 
     // ---- questions ----
 
-    fn is_over(&self, within: Duration) -> bool {
+    /// Whether a wait is over, whoever waited.
+    fn is_past(&self, within: Duration) -> bool {
         self.look.at - self.state.since > within
+    }
+
+    /// Whether what we work at did not come in time. Time in which we were away does not count.
+    fn is_over(&self, within: Duration) -> bool {
+        self.is_past(within) && self.look.watched >= within.min(FAIR_TRY)
     }
 
     /// Whether the target itself says so: in what was seen, or in its answer to the write.

@@ -75,6 +75,7 @@ fn finding(verdict: Verdict) -> Finding {
 fn look(at: OffsetDateTime, seen: Result<Seen, String>, reply: Option<Reply>) -> Look<'static> {
     Look {
         at,
+        watched: Duration::MAX,
         requester: true,
         live: Some(previous()),
         warm: None,
@@ -92,7 +93,7 @@ fn sights() -> Vec<Result<Seen, String>> {
     for routed in [None, Some(Slot::Blue), Some(Slot::Green)] {
         for foreign in [None, Some("uid 0".to_owned())] {
             for (new, old) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                for in_flight in [0, 3] {
+                for in_flight in [None, Some(0), Some(3)] {
                     let slot = |running: u16| SlotSeen {
                         running,
                         count: running,
@@ -103,6 +104,7 @@ fn sights() -> Vec<Result<Seen, String>> {
                     all.push(Ok(Seen {
                         routed,
                         foreign: foreign.clone(),
+                        written_at: None,
                         slots: PerSlot { blue: slot(new), green: slot(old) },
                     }));
                 }
@@ -203,14 +205,19 @@ fn what_must_always_hold_holds_in_every_state() {
         }
         // A rollback never goes back by itself.
         if rollout.kind == Kind::Rollback && now.phase == Phase::SwitchingBack {
-            assert!(was.phase == now.phase || step.answered, "{}", at());
+            // But what was asked to be cleaned up and got the traffic late gives it back.
+            let late = was.phase == Phase::CleaningUp;
+            assert!(was.phase == now.phase || step.answered || late, "{}", at());
         }
         // An abort is heard wherever there is something to abort, and never leads forward.
         if rollout.request.as_ref().is_some_and(|request| request.what == Ask::Abort)
             && rollout.accept(Ask::Abort) != Err(super::super::Refusal::Ended)
             && !was.phase.is_end()
         {
-            assert!(step.answered, "{}", at());
+            // Where it decides what is live it waits until the target says so.
+            let blind =
+                was.trouble.is_some() && was.phase == Phase::SwitchingBack && look.seen.is_err();
+            assert!(step.answered != blind, "{}", at());
             assert!(now.phase > Phase::Draining || now.phase == was.phase, "{}", at());
         }
         // An end says why, unless it is the good one.
@@ -235,7 +242,7 @@ fn phases_follow_the_drawing() {
         (Observing, &[Draining, SwitchingBack]),
         (Draining, &[Succeeded, SwitchingBack]),
         (SwitchingBack, &[CleaningUp, Failed]),
-        (CleaningUp, &[Failed, Aborted, RolledBack]),
+        (CleaningUp, &[SwitchingBack, Failed, Aborted, RolledBack]),
     ];
     everything(|rollout, look, step| {
         let (from, to) = (rollout.state.phase, step.state.phase);
@@ -405,12 +412,18 @@ impl World {
         for turn in 0..1000 {
             self.at += time::Duration::milliseconds(500);
             let traffic = self.traffic();
-            let slot = |running| SlotSeen { running, count: running, ..SlotSeen::default() };
+            let slot = |running| SlotSeen {
+                running,
+                count: running,
+                in_flight: Some(0),
+                ..SlotSeen::default()
+            };
             let mut look = look(
                 self.at,
                 Ok(Seen {
                     routed: self.routed,
                     foreign: None,
+                    written_at: None,
                     slots: PerSlot { blue: slot(self.blue), green: slot(self.green) },
                 }),
                 reply.take(),
@@ -534,9 +547,14 @@ fn an_abort_in_any_phase_leaves_the_old_slot_serving() {
         let mut reply = None;
         for _ in 0..turn {
             world.at += time::Duration::milliseconds(500);
-            let slot = |running| SlotSeen { running, count: running, ..SlotSeen::default() };
+            let slot = |running| SlotSeen {
+                running,
+                count: running,
+                in_flight: Some(0),
+                ..SlotSeen::default()
+            };
             let slots = PerSlot { blue: slot(world.blue), green: slot(world.green) };
-            let seen = Seen { routed: world.routed, foreign: None, slots };
+            let seen = Seen { routed: world.routed, foreign: None, written_at: None, slots };
             let traffic = world.traffic();
             let mut look = look(world.at, Ok(seen), reply.take());
             look.traffic = Some(&traffic);
@@ -555,4 +573,132 @@ fn an_abort_in_any_phase_leaves_the_old_slot_serving() {
         let end = rollout.state.phase;
         assert!(matches!(end, Phase::Aborted | Phase::RolledBack), "{end}");
     }
+}
+
+fn seen(routed: Slot) -> Seen {
+    let slot = SlotSeen { running: 1, count: 1, in_flight: Some(0), ..SlotSeen::default() };
+    let slots = PerSlot { blue: slot.clone(), green: slot };
+    Seen { routed: Some(routed), foreign: None, written_at: None, slots }
+}
+
+/// After an outage of ours the deadline has passed, and nobody has tried yet.
+#[test]
+fn a_deadline_that_passed_while_we_were_away_is_no_reason_to_give_up() {
+    for (phase, routed) in [
+        (Phase::Preflight, Slot::Green),
+        (Phase::Preparing, Slot::Green),
+        (Phase::Verifying, Slot::Green),
+        (Phase::Switching, Slot::Green),
+        (Phase::Observing, Slot::Blue),
+        (Phase::SwitchingBack, Slot::Blue),
+    ] {
+        let rollout = rollout(Kind::Deploy, state(phase, false, false), None);
+        for mut sight in [Ok(seen(routed)), Err("the engine starts too".to_owned())] {
+            if let (Ok(seen), Phase::Preparing) = (&mut sight, phase) {
+                seen.slots.blue = SlotSeen::default();
+            }
+            let mut look = look(START + time::Duration::hours(1), sight, None);
+            look.watched = Duration::ZERO;
+
+            let back = step(&rollout, &look);
+            look.watched = Duration::from_secs(20);
+            let tried = step(&rollout, &look);
+
+            assert_eq!((back.state.phase, &back.state.trouble), (phase, &None));
+            let gave_up = tried.state.trouble.is_some() || tried.state.phase == Phase::CleaningUp;
+            assert!(gave_up || phase == Phase::Observing, "{phase} {tried:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_witness_does_not_say_is_not_drained() {
+    let mut silent = seen(Slot::Blue);
+    silent.slots.green.in_flight = None;
+    let draining = rollout(Kind::Rollback, state(Phase::Draining, false, false), None);
+    assert_eq!(step(&draining, &look(START, Ok(silent), None)).command, None);
+
+    let mut silent = seen(Slot::Green);
+    silent.slots.blue.in_flight = None;
+    let cleaning = rollout(Kind::Deploy, state(Phase::CleaningUp, false, false), None);
+    assert_eq!(step(&cleaning, &look(START, Ok(silent), None)).command, None);
+}
+
+#[test]
+fn an_instance_that_died_once_before_it_was_verified_is_not_taken_back_for_it() {
+    let mut state = state(Phase::Verifying, false, false);
+    state.passes = 3;
+    let mut sight = seen(Slot::Green);
+    sight.slots.blue.restarts = 1;
+    let gates = Some(Reply::Gates(Vec::new()));
+    let switched = step(&rollout(Kind::Deploy, state, None), &look(START, Ok(sight), gates));
+    assert_eq!(switched.state.phase, Phase::Switching);
+
+    let mut state = switched.state;
+    state.phase = Phase::Observing;
+    let second = |at| Second { at, ..Second::default() };
+    let slot = SlotTraffic { seconds: vec![second(1)], ..SlotTraffic::default() };
+    let slots = PerSlot { blue: slot.clone(), green: slot };
+    let traffic = Traffic { boot: "b".to_owned(), now: 2, slots };
+    for (restarts, broken) in [(1, 0), (2, 1)] {
+        let mut sight = seen(Slot::Blue);
+        sight.slots.blue.restarts = restarts;
+        let mut look = look(START, Ok(sight), Some(Reply::Ready { unready: None }));
+        look.traffic = Some(&traffic);
+        let step = step(&rollout(Kind::Deploy, state.clone(), None), &look);
+        assert_eq!(step.state.observation.broken_in_a_row, broken, "{restarts} restarts");
+    }
+}
+
+/// Aborted while the write was on its way: it comes after the look that did not see it.
+#[test]
+fn a_switch_that_comes_late_is_taken_back_once() {
+    let mut state = state(Phase::CleaningUp, false, false);
+    state.ending = Some(Ending { end: Phase::Aborted, why: "asked".to_owned() });
+    let late = step(&rollout(Kind::Deploy, state, None), &look(START, Ok(seen(Slot::Blue)), None));
+    assert_eq!(late.command, Some(Command::Route(Some(Slot::Green))));
+    assert_eq!(late.state.ending.as_ref().map(|ending| ending.end), Some(Phase::RolledBack));
+
+    let mut state = late.state;
+    state.phase = Phase::CleaningUp;
+    let again = step(&rollout(Kind::Deploy, state, None), &look(START, Ok(seen(Slot::Blue)), None));
+    assert!(matches!(again.state.trouble, Some(Trouble::ForeignHand { .. })));
+}
+
+#[test]
+fn what_is_live_is_not_decided_while_the_target_is_silent() {
+    let mut state = state(Phase::SwitchingBack, false, false);
+    state.trouble = Some(Trouble::NoWayBack { why: "the image is gone".to_owned() });
+    let rollout = rollout(Kind::Deploy, state, Some(Ask::Abort));
+
+    let blind = step(&rollout, &look(START, Err("no engine".to_owned()), None));
+    let seeing = step(&rollout, &look(START, Ok(seen(Slot::Blue)), None));
+
+    assert_eq!((blind.answered, blind.state.phase), (false, Phase::SwitchingBack));
+    assert_eq!((seeing.answered, seeing.state.phase), (true, Phase::Failed));
+}
+
+#[test]
+fn a_switch_seen_after_a_crash_is_dated_by_the_target() {
+    let mut state = state(Phase::Switching, false, false);
+    state.evidence.written_at = Some(START);
+    let mut sight = seen(Slot::Blue);
+    sight.written_at = Some(START + time::Duration::milliseconds(7));
+    let after = START + time::Duration::seconds(90);
+
+    let step = step(&rollout(Kind::Deploy, state, None), &look(after, Ok(sight), None));
+
+    assert_eq!(step.state.evidence.switched_in_ms, Some(7));
+    assert_eq!(step.state.observation.read_to, START.unix_timestamp() - 1);
+}
+
+#[test]
+fn checks_of_the_release_that_never_answer_end_the_rollout() {
+    let mut state = state(Phase::Verifying, false, false);
+    state.passes = 3;
+    let late = look(START + time::Duration::hours(1), Ok(seen(Slot::Green)), None);
+
+    let step = step(&rollout(Kind::Deploy, state, None), &late);
+
+    assert_eq!(step.state.phase, Phase::CleaningUp);
 }
