@@ -57,9 +57,18 @@ async fn keep(context: &Context, kept: &mut BTreeSet<ContentId>) -> anyhow::Resu
     let mut conn = context.pool.acquire().await?;
     let keepers: BTreeSet<_> = store::rollouts::keepers(&mut conn).await?.into_iter().collect();
     drop(conn);
-    for image in keepers.difference(kept) {
-        if let Err(error) = context.target.keep_image(image).await {
-            debug!(image = image.short(), error = chain(&error), "An image could not be kept");
+    let mut done = BTreeSet::new();
+    for image in &keepers {
+        if kept.contains(image) {
+            done.insert(image.clone());
+            continue;
+        }
+        match context.target.keep_image(image).await {
+            Ok(()) => drop(done.insert(image.clone())),
+            // The next round asks again.
+            Err(error) => {
+                debug!(image = image.short(), error = chain(&error), "An image could not be kept");
+            }
         }
     }
     for image in kept.difference(&keepers) {
@@ -67,6 +76,6 @@ async fn keep(context: &Context, kept: &mut BTreeSet<ContentId>) -> anyhow::Resu
             debug!(image = image.short(), error = chain(&error), "An image could not be let go");
         }
     }
-    *kept = keepers;
+    *kept = done;
     Ok(())
 }

@@ -80,19 +80,20 @@ fn refusal(error: &anyhow::Error) -> Option<Reply> {
 async fn fill(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> anyhow::Result<()> {
     let pinned = state.pinned.ok_or_else(|| anyhow::anyhow!("nothing is pinned"))?;
     let claim = turn.held.claim(Some(current.rollout.id));
+    // What was live may run again as it did: a policy edited since does not close the way back.
     let plan = match pinned.previous.filter(|previous| previous.slot == slot) {
         Some(previous) => {
             let mut conn = turn.context.pool.acquire().await?;
             let parts = store::releases::plan_parts(&mut conn, previous.pair).await?;
             let parts = parts.ok_or_else(|| anyhow::anyhow!("the previous pair is not stored"))?;
-            plan(turn, parts, previous.maker, pinned.size, current.rollout.policy.root_allowed)
+            plan(turn, parts, previous.maker, pinned.size, true)
         }
         None => plan(
             turn,
             current.parts.clone(),
             pinned.maker,
             pinned.size,
-            current.rollout.policy.root_allowed,
+            current.rollout.policy.root_allowed || current.rollout.kind == Kind::Rollback,
         ),
     };
     turn.context.target.ensure(&claim, slot, &plan).await?;

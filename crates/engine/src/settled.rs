@@ -32,12 +32,16 @@ const SOON: Duration = Duration::from_millis(500);
 const RARELY: Duration = Duration::from_secs(60);
 /// How long the target's own restart policy is given before we start a dead instance ourselves.
 const RESTART_POLICY: Duration = Duration::from_secs(10);
+/// A live slot that keeps falling short is told so often.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
 
 /// What was done already and need not be told twice.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// When the live slot was first seen with instances that do not run.
     short_since: Option<Instant>,
+    /// When that was told last: a shortage is one row, however many turns it takes to end it.
+    short_told: Option<Instant>,
     /// Names, size and port as the route was refreshed with.
     refreshed: Option<(domain::target::Place, u16)>,
     /// Left-overs are being removed, and the row is written.
@@ -142,12 +146,14 @@ async fn adopt(turn: &Turn<'_>, observed: &Observed, who: &str) -> anyhow::Resul
         && warm.slot == slot
     {
         let live = Live { slot, pair: warm.pair, maker: warm.maker, since: route.applied_at };
-        // The other one becomes warm, so that the hand on the machine can be undone as quickly.
+        // The other one becomes warm, so that the hand on the machine can be undone as quickly. Its
+        // time counts from now: the hand may have come while we were away.
+        let now = store::now(&mut tx).await?;
         let was = placement.live.map(|was| placements::Warm {
             slot: was.slot,
             pair: was.pair,
             maker: was.maker,
-            until: route.applied_at + placement.policy.warm_for,
+            until: now + placement.policy.warm_for,
             end_asked: false,
         });
         placements::set_warm(&mut tx, &turn.held, None).await?;
@@ -210,9 +216,13 @@ async fn end_warmth(turn: &Turn<'_>, observed: &Observed) -> anyhow::Result<bool
         return Ok(false);
     };
     let mut tx = turn.context.pool.begin().await?;
-    if !placements::set_warm(&mut tx, &turn.held, None).await? {
+    // With the placement locked: a rollback that was asked for since this turn began needs it.
+    if !placements::claims::still(&mut tx, &turn.held).await?
+        || store::rollouts::current(&mut tx, turn.placement.id).await?.is_some()
+    {
         return Ok(true);
     }
+    placements::set_warm(&mut tx, &turn.held, None).await?;
     if warm.end_asked {
         // The person's row tells of it already.
         tx.commit().await?;
@@ -262,6 +272,7 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
 
     if there == wanted && running == wanted {
         turn.memory.settled.short_since = None;
+        turn.memory.settled.short_told = None;
         let shape = (turn.placement.place.clone(), turn.placement.size.count());
         if turn.memory.settled.refreshed.as_ref() != Some(&shape) {
             refresh(&mut turn).await?;
@@ -276,8 +287,8 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
     turn.fence().await?;
     // A smaller size is what a person asked for, with his own row; what is missing is news.
     let missing = wanted.saturating_sub(running);
-    let first = since.elapsed() < SOON || there == wanted;
-    if missing > 0 && first {
+    let told = turn.memory.settled.short_told.is_some_and(|told| told.elapsed() < TELL_AGAIN);
+    if missing > 0 && !told {
         let why = ours().find_map(|instance| match &instance.state {
             InstanceState::Exited { why } => Some(why.clone()),
             InstanceState::Starting | InstanceState::Running => None,
@@ -293,7 +304,7 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
         }
         let row = NewEntry::engine(turn.placement.subject(None), deed);
         store::history::append_and_commit(tx, &[row]).await?;
-        turn.memory.settled.short_since = Some(Instant::now());
+        turn.memory.settled.short_told = Some(Instant::now());
     }
     let mut conn = turn.context.pool.acquire().await?;
     let parts = store::releases::plan_parts(&mut conn, live.pair).await?;

@@ -292,3 +292,57 @@ async fn a_target_that_is_away_for_a_while_is_waited_for(pool: PgPool) -> anyhow
     engine.stop().await;
     Ok(())
 }
+
+/// The others answer for it, so not one request fails: what is not ready counts all the same.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn one_of_three_that_dies_while_it_is_observed_is_taken_back(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.resize(3).await?;
+    let engine = world.start(1).await?;
+    let (v1, v2) = (world.release("1.0.0").await?, world.release("2.0.0").await?);
+    let first = world.deploy(v1).await?;
+    assert_eq!(world.end(first).await?, Phase::Succeeded);
+    let good = Load { requests: 100, failures: 0, latency_us: 2000 };
+    world.target.load(world.id, Slot::Blue, good);
+    world.target.load(world.id, Slot::Green, good);
+
+    let mut hub = engine.hub().subscribe();
+    let second = world.deploy(v2).await?;
+    world.hears(&mut hub, second, Phase::Observing).await?;
+    let instance = world.observed().await?.slots.green[1].id.clone();
+    world.target.kill(&instance, "exit code 1");
+
+    assert_eq!(world.end(second).await?, Phase::RolledBack);
+    assert_eq!((world.routed().await?, world.count(Slot::Green).await?), (Some(Slot::Blue), 0));
+    engine.stop().await;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_live_instance_that_died_and_was_then_removed_is_restored_with_one_row(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.resize(2).await?;
+    let engine = world.start(1).await?;
+    let first = world.deploy(world.release("1.0.0").await?).await?;
+    assert_eq!(world.end(first).await?, Phase::Succeeded);
+    let instance = world.observed().await?.slots.blue[0].id.clone();
+
+    world.target.kill(&instance, "exit code 1");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.target.remove_by_hand(&instance);
+    world
+        .until("it is there again", async || {
+            let blue = world.observed().await?.slots.blue;
+            Ok(blue.len() == 2 && blue.iter().all(|one| one.id != instance))
+        })
+        .await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    assert_eq!(world.times_said("instances_restored").await?, 1);
+    engine.stop().await;
+    Ok(())
+}

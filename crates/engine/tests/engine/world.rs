@@ -117,6 +117,13 @@ impl World {
         Ok(Self { pool, target: Fake::new(), id, service, configuration, user, spec })
     }
 
+    /// Changes how many instances a slot has.
+    pub async fn resize(&self, count: u16) -> anyhow::Result<()> {
+        let mut conn = self.pool.acquire().await?;
+        let size = Size::try_from(count).map_err(|_| anyhow::anyhow!("{count} is no size"))?;
+        Ok(store::placements::wishes::set_size(&mut conn, self.id, size).await?)
+    }
+
     /// Starts a control plane. The same number is the same node after a restart.
     pub async fn start(&self, node: u128) -> anyhow::Result<Engine> {
         let settings = Settings { node: NodeId(Uuid::from_u128(node)) };
@@ -268,9 +275,14 @@ impl World {
 
     /// Whether the history tells of a deed of this kind.
     pub async fn said(&self, kind: &str) -> anyhow::Result<bool> {
+        Ok(self.times_said(kind).await? > 0)
+    }
+
+    /// How many rows of the history tell of a deed of this kind.
+    pub async fn times_said(&self, kind: &str) -> anyhow::Result<usize> {
         let mut conn = self.pool.acquire().await?;
         let rows = store::history::after(&mut conn, 0, 1000).await?;
-        Ok(rows.iter().any(|row| String::from_utf8_lossy(&row.body).contains(kind)))
+        Ok(rows.iter().filter(|row| String::from_utf8_lossy(&row.body).contains(kind)).count())
     }
 
     /// Whether the whole history is as it was written.
