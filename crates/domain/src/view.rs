@@ -12,7 +12,7 @@ use crate::{
         RolloutId, ServiceId, SessionId, UserId,
     },
     live::Row,
-    name::Name,
+    name::{HostName, Name},
     policy::Policy,
     release::ImageFacts,
     role::{Role, Scope},
@@ -108,7 +108,8 @@ pub struct Cell {
     pub waiting: Option<RolloutCard>,
     /// The last one that ended, if it did not succeed.
     pub failed: Option<RolloutCard>,
-    /// The newest release, where it is not the live one.
+    /// What to bring here next: the newest release in the first environment, in the others what has
+    /// succeeded in one before. Never an older one than is live.
     pub next: Option<ReleaseName>,
     /// Deploys that start by themselves wait until a person lifts it.
     pub held: bool,
@@ -186,6 +187,8 @@ pub struct PlacementCard {
     /// With the router's port: `http://hello.demo.local.localhost:7380`.
     pub address: Option<String>,
     pub preview_address: Option<String>,
+    /// All that it is reached by; the address has the first one.
+    pub host_names: Vec<HostName>,
     pub configuration: Configuration,
     pub policy: Policy,
     /// Pairs that were live, newest first, at most 10, not the live one: where one can go back to.

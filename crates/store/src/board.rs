@@ -72,8 +72,18 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
         left join releases warm on warm.id = p.warm_release_id
         left join configurations warm_c on warm_c.id = p.warm_configuration_id
         left join lateral (
+            -- What to bring here next: in the first environment the newest release, in the others
+            -- what has proven itself in one before. Never back to an older one than is live.
             select r.id, r.name from releases r
             where r.service_id = s.id and r.retired_at is null
+              and (p.live_release_id is null or r.id > p.live_release_id)
+              and (not exists (select from environments first
+                               where first.position < e.position and first.archived_at is null)
+                   or exists (select from rollouts was
+                              join placements there on there.id = was.placement_id
+                              join environments before on before.id = there.environment_id
+                              where was.release_id = r.id and was.phase = 'succeeded'
+                                and before.position < e.position))
             order by r.id desc limit 1
         ) next on true
         where p.archived_at is null
