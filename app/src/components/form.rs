@@ -76,6 +76,9 @@ pub fn Form<S, Out>(
     /// More classes than `form`.
     #[prop(optional)]
     class: &'static str,
+    /// What was sent stays in the fields after it was answered: a question, not an entry.
+    #[prop(optional)]
+    stays: bool,
     children: Children,
 ) -> impl IntoView
 where
@@ -119,6 +122,7 @@ where
         let done = value.with_untracked(|answer| matches!(answer, Some(Ok(_))));
         if is_ours
             && done
+            && !stays
             && let Some(form) = node.get_untracked()
         {
             form.reset();

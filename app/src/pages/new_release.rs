@@ -119,7 +119,7 @@ fn Draw(
         <div class="sections">
             <section aria-labelledby="image">
                 <h2 id="image">"1. The image"</h2>
-                <Form action=acts.look_up hidden>
+                <Form action=acts.look_up hidden stays=true>
                     <Field
                         name="reference"
                         label="Image"
