@@ -43,7 +43,8 @@ impl Control {
         };
         let stored = hex::stored(token.trim()).ok_or_else(void)?;
         let mut conn = self.connection(origin).await?;
-        if !users::is_first_admin(&mut conn, &stored).await.or_problem(origin)? {
+        let known = users::is_first_admin(&mut conn, &stored).await.or_problem(origin)?;
+        if !known || users::is_there_an_admin(&mut conn).await.or_problem(origin)? {
             return Err(void());
         }
         drop(conn);
@@ -53,7 +54,9 @@ impl Control {
         let hash = self.passwords.hash(password).await?;
 
         let mut tx = self.begin(origin).await?;
-        if !users::use_first_admin(&mut tx, &stored).await.or_problem(origin)? {
+        let used = users::use_first_admin(&mut tx, &stored).await.or_problem(origin)?;
+        // Somebody was made admin on the machine meanwhile: the link is for the first one only.
+        if !used || users::is_there_an_admin(&mut tx).await.or_problem(origin)? {
             return Err(void());
         }
         let person = UserId(Uuid::now_v7());

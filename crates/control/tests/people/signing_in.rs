@@ -32,6 +32,19 @@ async fn the_link_makes_one_admin_once(pool: PgPool) -> anyhow::Result<()> {
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]
+async fn the_link_is_void_once_access_was_recovered(pool: PgPool) -> anyhow::Result<()> {
+    let control = control(&pool);
+    let link = control.first_admin_link().await?.expect("nobody is admin");
+    control.recover(1000, "Zoe", "nine cold pebbles").await?;
+
+    let made = control.make_first_admin(&origin(), &link, "Eve", PASSWORD, PASSWORD).await;
+
+    let refused = made.err().and_then(|problem| problem.field().map(String::from));
+    assert_eq!(refused.as_deref(), Some("token"), "it lies in the log for whoever reads that");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
 async fn unknown_wrong_and_disabled_get_one_answer(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
     let bo = world.person("Bo", &[]).await?;
