@@ -350,7 +350,7 @@ fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
     let cell = card.cell;
     let placement = cell.placement.to_string();
     let action = Actions::<EditPlacement>::of(&placement);
-    let host = card.address.as_deref().and_then(host_of).unwrap_or_default().to_owned();
+    let hosts = card.host_names.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     view! {
         <AskForm
             action
@@ -377,18 +377,13 @@ fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
             <TextField
                 name="host_names"
                 label="Host names"
-                value=host
-                hint="One a line. The first one is shown. Empty: the name that Pilothouse gives."
+                value=hosts
+                hint="One a line, one at least. The first one is shown."
                 mono=true
                 check=host_names
             />
         </AskForm>
     }
-}
-
-/// The host of an address, without scheme and port.
-fn host_of(address: &str) -> Option<&str> {
-    address.split_once("://")?.1.split([':', '/']).next()
 }
 
 fn host_names(typed: &str) -> Option<String> {
@@ -399,16 +394,6 @@ fn host_names(typed: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_host_of_an_address_is_what_the_router_knows() {
-        assert_eq!(
-            host_of("http://hello.demo.local.localhost:7380"),
-            Some("hello.demo.local.localhost")
-        );
-        assert_eq!(host_of("https://a.example/x"), Some("a.example"));
-        assert_eq!(host_of("nonsense"), None);
-    }
 
     #[test]
     fn each_line_of_host_names_is_checked() {

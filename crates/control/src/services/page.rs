@@ -87,6 +87,7 @@ impl Control {
                     cell: drawn.cell,
                     address: self.address(known.place.host_names.first()),
                     preview_address: self.address(known.place.preview_host_names.first()),
+                    host_names: known.place.host_names,
                     configuration,
                     policy: known.policy,
                     earlier: earlier.remove(&id).unwrap_or_default(),
