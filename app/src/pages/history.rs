@@ -52,7 +52,7 @@ fn Draw(view: View) -> impl IntoView {
         {if rows.is_empty() {
             view! {
                 <div class="empty">
-                    <h3>"No rows"</h3>
+                    <h2>"No rows"</h2>
                     <p>
                         {if is_filtered {
                             "Nothing in the history is like this. Take one of the filters away."
