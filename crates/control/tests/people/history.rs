@@ -1,7 +1,10 @@
 //! What each person sees of the history, and taking it away.
 
-use crate::world::{DEMO, World, origin};
-use control::history::{FileBroken, Format, prove_file};
+use crate::world::{DEMO, OTHER, World, origin};
+use control::{
+    Asked,
+    history::{FileBroken, Format, prove_file},
+};
 use domain::{
     error::Problem,
     history::{Broken, By, Deed, Subject},
@@ -37,7 +40,16 @@ async fn file(
     filter: HistoryFilter,
     format: Format,
 ) -> anyhow::Result<(String, String)> {
-    let export = world.control.export_history(&world.admin, filter, format).await?;
+    file_for(world, &world.admin, filter, format).await
+}
+
+async fn file_for(
+    world: &World,
+    asked: &Asked,
+    filter: HistoryFilter,
+    format: Format,
+) -> anyhow::Result<(String, String)> {
+    let export = world.control.export_history(asked, filter, format).await?;
     let pieces: Vec<String> = export.pieces.try_collect().await?;
     Ok((export.file_name, pieces.concat()))
 }
@@ -159,6 +171,45 @@ async fn an_extract_says_that_it_is_one(pool: PgPool) -> anyhow::Result<()> {
     assert!(csv.contains("\"'=cmd|' /C calc'!A0, \"\"quoted\"\"\nand a line\""), "{csv}");
     assert!(csv.contains("\"'=HYPERLINK(1)\""), "{csv}");
     assert!(csv.lines().nth(1).is_some_and(|row| row.contains(",extract,")), "{csv}");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_one_may_only_look_at_is_not_taken_away_with_its_addresses(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let roles = [(Role::Auditor, Some(OTHER), None), (Role::Viewer, None, None)];
+    let both = world.person("Vic", &roles).await?;
+    some_rows(&world).await?;
+
+    let (_, text) = file_for(&world, &both, HistoryFilter::default(), Format::JsonLines).await?;
+    let (_, csv) = file_for(&world, &both, HistoryFilter::default(), Format::Csv).await?;
+
+    let proof = prove_file(text.as_bytes())?;
+    // What happened in his own project, and who gave him the role there.
+    assert_eq!((proof.rows, proof.whole), (2, false), "{text}");
+    assert!(!text.contains("\"demo\"") && !csv.contains("HYPERLINK"), "{text}{csv}");
+    assert!(matches!(world.last_deed().await?, Deed::HistoryExported { rows: 2, .. }));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_filter_that_can_not_be_a_name_finds_nothing(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let odd = || Some("Ana\0".to_owned());
+    let some = HistoryFilter::default;
+
+    for filter in [
+        HistoryFilter { person: odd(), ..some() },
+        HistoryFilter { project: odd(), ..some() },
+        HistoryFilter { service: odd(), ..some() },
+        HistoryFilter { environment: odd(), ..some() },
+    ] {
+        assert_eq!(world.control.history(&world.admin, filter.clone()).await?.rows.len(), 0);
+        let (_, text) = file(&world, filter, Format::JsonLines).await?;
+        assert_eq!(prove_file(text.as_bytes())?.rows, 0);
+    }
     Ok(())
 }
 

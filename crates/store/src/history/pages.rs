@@ -92,12 +92,14 @@ impl Selection {
     pub fn new(windows: &[Window], filter: &HistoryFilter, now: OffsetDateTime) -> Self {
         // Ten years are all days there are.
         let since = filter.days.map(|days| now - Duration::days(i64::from(days.min(3660))));
-        Self {
-            windows: windows.into(),
-            filter: filter.clone(),
-            kinds: kinds(filter.about.as_deref()),
-            since,
+        let mut filter = filter.clone();
+        for word in
+            [&mut filter.person, &mut filter.project, &mut filter.service, &mut filter.environment]
+        {
+            // Postgres knows no text with a zero in it; no name has this letter, so it finds nothing.
+            *word = word.take().map(|word| word.replace('\0', "\u{fffd}"));
         }
+        Self { windows: windows.into(), kinds: kinds(filter.about.as_deref()), filter, since }
     }
 }
 
@@ -253,13 +255,20 @@ pub async fn page(conn: &mut Conn, of: &Selection, limit: i64) -> Result<Vec<Sto
     )
 }
 
-/// How many rows of a selection there are up to `head`.
+/// How many rows of a selection [`export`] gives up to `head`.
 pub async fn count(conn: &mut Conn, of: &Selection, head: i64) -> Result<i64> {
     Ok(sqlx::query_scalar!(
         r#"
         select count(*) as "count!"
-        from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        where number <= $11 and ($12::bigint is null or number < $12)
+        from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) h
+        where h.number <= $11 and ($12::bigint is null or h.number < $12)
+            and exists (
+                select
+                from unnest($1::text[], $2::text[], $3::bool[]) as w (project, environment, whole)
+                where w.whole
+                    and (w.project is null or w.project = h.project)
+                    and (w.environment is null or w.environment = h.environment)
+            )
         "#,
         &of.windows.projects as &[Option<String>],
         &of.windows.environments as &[Option<String>],
@@ -287,6 +296,9 @@ pub struct Exported {
 }
 
 /// The next rows of a selection after `number` and up to `head`, oldest first, at most `limit`.
+///
+/// Only rows that may be seen with all that is known of them: their exact bytes also say from where
+/// somebody asked.
 pub async fn export(
     conn: &mut Conn,
     of: &Selection,
@@ -301,6 +313,13 @@ pub async fn export(
             (select p.hash from history p where p.number = h.number - 1) as previous
         from history_through($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) h
         where h.number > $11 and h.number <= $12 and ($13::bigint is null or h.number < $13)
+            and exists (
+                select
+                from unnest($1::text[], $2::text[], $3::bool[]) as w (project, environment, whole)
+                where w.whole
+                    and (w.project is null or w.project = h.project)
+                    and (w.environment is null or w.environment = h.environment)
+            )
         order by h.number
         limit $14
         "#,
