@@ -57,15 +57,17 @@ test('two people see the same, without asking again', async ({ pilothouse, page,
     }),
   );
 
-  // Clicked by the first in the page, seen by all.
+  // Clicked by the first, who is led to the rollout; seen by the others where they are.
   await rows[0].getByRole('cell').first().getByRole('button', { name: 'Deploy 1.0.0' }).click();
 
-  for (const row of rows) {
+  for (const row of rows.slice(1)) {
     await expect(row).toContainText(/preflight|preparing|verifying|switching|observing/, { timeout: 5_000 });
   }
-  for (const row of rows) {
-    await expect(row.getByRole('cell').first()).toContainText('blue', { timeout: 30_000 });
-    await expect(row.getByRole('cell').first()).not.toContainText(/verifying|observing|draining/, { timeout: 30_000 });
+  await expect(first.getByText('1.0.0 is live in local')).toBeVisible({ timeout: 30_000 });
+  for (const row of rows.slice(1)) {
+    const local = row.getByRole('cell').first();
+    await expect(local).toContainText('blue');
+    await expect(local).not.toContainText(/verifying|observing|draining/);
   }
   const cell = await demo.cell();
   expect(cell.live?.release.id).toBe(release);
@@ -89,10 +91,9 @@ test('a hidden tab lets go of its stream, and goes on where it was', async ({ pi
   await hide(true);
   await page.clock.fastForward(31_000);
   await expect(freshness).toBeHidden();
-  const release = await demo.release(IMAGES.v1);
+  await demo.release(IMAGES.v1);
   await hide(false);
 
   await expect(freshness).toBeVisible();
   await expect(page.getByRole('row').filter({ hasText: 'hidden' }).getByRole('button', { name: 'Deploy 1.0.0' }).first()).toBeVisible();
-  expect(release).toBeTruthy();
 });
