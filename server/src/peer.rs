@@ -14,22 +14,21 @@ pub struct Peer {
 
 impl Peer {
     /// Believes `X-Forwarded-For` only of a trusted proxy, and only its last entry that is not
-    /// itself a trusted proxy: what stands before that was written by whoever sent the request.
+    /// itself a trusted proxy: what stands before that was written by whoever sent the request, and
+    /// may be anything.
     #[must_use]
     pub fn of(connection: SocketAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> Self {
         let direct = connection.ip().to_canonical();
         if !trusted.contains(&direct) {
             return Self { connection, address: direct };
         }
-        let named: Vec<IpAddr> = headers
+        let named: Vec<&[u8]> = headers
             .get_all("x-forwarded-for")
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map_while(|part| part.trim().parse::<IpAddr>().ok())
-            .map(|address| address.to_canonical())
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
             .collect();
-        let address = named.into_iter().rev().find(|address| !trusted.contains(address));
+        let address =
+            named.into_iter().rev().map_while(address).find(|address| !trusted.contains(address));
         Self { connection, address: address.unwrap_or(direct) }
     }
 
@@ -45,6 +44,14 @@ impl Peer {
         let direct = self.connection.ip().to_canonical();
         direct.is_loopback() || trusted.contains(&direct)
     }
+}
+
+/// An address as proxies write it: some put the port behind it.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
+    let address = text.parse::<IpAddr>().or_else(|_| with_port()).ok()?;
+    Some(address.to_canonical())
 }
 
 #[cfg(test)]
@@ -71,5 +78,15 @@ mod tests {
         let seen = peer("10.0.0.5:1", "127.0.0.1, 1.2.3.4, 10.0.0.5");
 
         assert_eq!(seen, "1.2.3.4".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn nonsense_of_the_sender_does_not_hide_where_he_is() {
+        for nonsense in ["unknown", "", "\u{fc}", "300.1.1.1", "a, b, 127.0.0.1, c"] {
+            let seen = peer("10.0.0.5:1", &format!("{nonsense}, 1.2.3.4"));
+
+            assert_eq!(seen, "1.2.3.4".parse::<IpAddr>().unwrap(), "{nonsense}");
+        }
+        assert_eq!(peer("10.0.0.5:1", "x, 1.2.3.4:5678"), "1.2.3.4".parse::<IpAddr>().unwrap());
     }
 }
