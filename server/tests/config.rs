@@ -51,6 +51,22 @@ fn an_unknown_setting_in_the_file_is_refused_by_name() {
 }
 
 #[test]
+fn a_file_that_can_not_be_read_is_refused_without_the_passwords_in_it() {
+    for line in [
+        "database_url = \"postgres://app:hunter2@host/db",
+        "database_url = \"postgres://app:hunter2@host/db\" x",
+        "database_url = [\"postgres://app:hunter2@host/db\"]",
+        "database_ur = \"postgres://app:hunter2@host/db\"",
+        "postgres://app:hunter2@host/db",
+    ] {
+        let why = file::parse(&format!("max_streams = 5\n{line}\n")).unwrap_err();
+
+        assert!(why.starts_with("line 2, "), "{why}");
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+}
+
+#[test]
 fn an_unknown_setting_in_the_environment_is_refused_by_name() {
     let known = reference::variables();
     let check = |name| file::refuse_unknown_variables([name].into_iter(), &known);

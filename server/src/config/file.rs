@@ -20,9 +20,19 @@ pub fn read(path: &Path) -> Result<Option<Given>, Refused> {
     }
 }
 
-/// Reads the text of a file. The error names the line and the setting.
+/// Reads the text of a file. The error names the line and the setting, and does not repeat the line:
+/// it may hold a password.
 pub fn parse(text: &str) -> Result<Given, String> {
-    toml::from_str(text).map_err(|error| error.to_string())
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let number = before.matches('\n').count() + 1;
+        let line = text.lines().nth(number - 1).unwrap_or_default();
+        let key = line.split_once('=').map_or("", |(key, _)| key.trim());
+        let is_plain =
+            |key: &str| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let setting = if !key.is_empty() && is_plain(key) { key } else { "?" };
+        format!("line {number}, {setting}: {}", error.message())
+    })
 }
 
 /// Refuses the first variable that looks like a setting and is none.
