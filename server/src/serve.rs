@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
 };
 use tower::ServiceExt;
@@ -71,7 +71,9 @@ fn spawn(
 ) {
     // A stream's message is small and wanted at once.
     let _ = stream.set_nodelay(true);
+    let (spoke, has_spoken) = watch::channel(false);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        spoke.send_replace(true);
         request.extensions_mut().insert(ConnectInfo(peer));
         routes.clone().oneshot(request)
     });
@@ -86,10 +88,49 @@ fn spawn(
     let connection = open.watch(connection);
     metrics.connections_open.fetch_add(1, Ordering::Relaxed);
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error = %error, "A connection broke");
+        tokio::select! {
+            ended = connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(error = %error, "A connection broke");
+                }
+            }
+            () = silence(has_spoken) => tracing::debug!("A connection without a request was closed"),
         }
         metrics.connections_open.fetch_sub(1, Ordering::Relaxed);
         drop(place);
     });
+}
+
+/// Ends when nothing was asked in time. The time that HTTP/1 gives for headers begins when it is known
+/// that this is HTTP/1: whoever says nothing, or only how HTTP/2 begins, would keep his place for ever.
+async fn silence(mut has_spoken: watch::Receiver<bool>) {
+    let spoken = timeout(HEADERS_WITHIN, has_spoken.wait_for(|spoken| *spoken)).await.is_ok();
+    if spoken {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn who_says_nothing_does_not_keep_his_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Arc::<Metrics>::default();
+        let never = std::future::pending();
+        tokio::spawn(serve(listener, Router::new(), 9, metrics, never, Duration::ZERO));
+
+        let closed = ["", "P", "PRI * HTTP/2.0\r\n\r\n", "GET / HT"].map(|beginning| async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(beginning.as_bytes()).await.unwrap();
+            let mut rest = Vec::new();
+            let ended = timeout(HEADERS_WITHIN * 2, stream.read_to_end(&mut rest)).await;
+            assert!(ended.is_ok(), "{beginning:?} was kept open");
+        });
+
+        futures::future::join_all(closed).await;
+    }
 }
