@@ -22,7 +22,8 @@ pub fn provide() {
     Actions::<AskRollout>::provide();
 }
 
-fn reason_field(why: &'static str) -> impl IntoView {
+/// Why it is asked for; `why` says what would help a reader of the history.
+pub fn reason_field(why: &'static str) -> impl IntoView {
     view! {
         <TextField
             name="reason"

@@ -10,7 +10,7 @@ use crate::{
         ask_form::AskForm,
         field::{Checkbox, Choice, Field, TextField},
         form::{Form, Send},
-        moves::GoBack,
+        moves::{GoBack, reason_field},
         placement::{Facts, Failed, LiveMark, Rolls},
         warmth::StillWarm,
         when::Ago,
@@ -281,12 +281,7 @@ fn DeployAny(
                             />
                         }
                     })}
-                <TextField
-                    name="reason"
-                    label="Reason"
-                    hint="Optional. It stands in the history."
-                    rows=2
-                />
+                {reason_field("why this release, why now")}
                 <div class="buttons">
                     <Send label="Deploy" sending="Asking …" class="primary" />
                 </div>
