@@ -56,7 +56,12 @@ pub fn answer_with(problem: &Problem) {
     }
     if is_page && matches!(problem, Problem::SignedOut) {
         let here = request.uri.path_and_query().map_or("/", |here| here.as_str());
-        go_to(&format!("/sign-in?next={}", super::typed::escaped(here)));
+        let sign_in = format!("/sign-in?next={}", super::typed::escaped(here));
+        // Not `go_to`: who does not ask for HTML by name would get it with a 200.
+        response.set_status(StatusCode::FOUND);
+        if let Ok(sign_in) = HeaderValue::from_str(&sign_in) {
+            response.insert_header(header::LOCATION, sign_in);
+        }
         return;
     }
     if let Problem::TooMany { seconds } = problem {
