@@ -32,7 +32,9 @@ impl Client {
         let stream = match timeout(ANSWER_WITHIN, UnixStream::connect(path)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) if nobody_there(&e) => return Ok(None),
-            Ok(Err(e)) => return Err(e).with_context(|| format!("connecting to {}", path.display())),
+            Ok(Err(e)) => {
+                return Err(e).with_context(|| format!("connecting to {}", path.display()));
+            }
             Err(_) => return Err(anyhow!("the router at {} takes no call", path.display())),
         };
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -40,7 +40,10 @@ fn text(hello: &Hello, routes: &Routes, traffic: &AllTraffic) -> Result<String, 
         if hello.lost_routes { ", HAS LOST ITS ROUTES" } else { "" },
     )?;
     let head = ["HOST NAME", "LIVE", "BLUE", "GREEN", "IN FLIGHT", "REQUESTS", "FAILED"];
-    let mut rows = vec![[head.map(String::from).as_slice(), &["REV", "EPOCH", "PLACEMENT"].map(String::from)].concat()];
+    let mut rows = vec![
+        [head.map(String::from).as_slice(), &["REV", "EPOCH", "PLACEMENT"].map(String::from)]
+            .concat(),
+    ];
     for routed in &routes.routes {
         rows.push(row(routed, traffic));
     }

@@ -11,11 +11,8 @@ use time::OffsetDateTime;
 
 /// Switches through the router if it runs, else in its state file.
 pub fn run(ask: &Switch) -> anyhow::Result<()> {
-    let order = BreakGlass {
-        of: ask.placement.clone(),
-        live: ask.to.slot(),
-        reason: ask.reason.clone(),
-    };
+    let order =
+        BreakGlass { of: ask.placement.clone(), live: ask.to.slot(), reason: ask.reason.clone() };
     let socket = ask.at.socket()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answered = runtime.block_on(async {

@@ -38,10 +38,20 @@ type Answered = Result<Routed, Refusal>;
 
 #[derive(Debug)]
 enum Order {
-    Write { placement: PlacementId, write: Write, answer: oneshot::Sender<Answered> },
-    BreakGlass { ask: BreakGlass, uid: u32, answer: oneshot::Sender<Answered> },
+    Write {
+        placement: PlacementId,
+        write: Write,
+        answer: oneshot::Sender<Answered>,
+    },
+    BreakGlass {
+        ask: BreakGlass,
+        uid: u32,
+        answer: oneshot::Sender<Answered>,
+    },
     /// No more writes: a newer router takes the directory. It is free when this is answered.
-    HandOver { answer: oneshot::Sender<()> },
+    HandOver {
+        answer: oneshot::Sender<()>,
+    },
 }
 
 /// What a writer starts with.

@@ -21,11 +21,8 @@ const HOP_BY_HOP: [HeaderName; 6] =
     [KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION];
 
 /// Claims about the client that only we can make.
-const CLAIMS: [HeaderName; 3] = [
-    FORWARDED,
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-forwarded-port"),
-];
+const CLAIMS: [HeaderName; 3] =
+    [FORWARDED, HeaderName::from_static("x-real-ip"), HeaderName::from_static("x-forwarded-port")];
 
 /// Whether the client wants another protocol on this connection. HTTP/2 in clear text is not one
 /// of them: it would carry requests past us.

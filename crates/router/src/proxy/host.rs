@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn hosts_are_compared_without_case_port_and_final_dot() {
-        for same in ["api.example.org", "API.Example.ORG", "api.example.org:7380", "api.example.org."]
+        for same in
+            ["api.example.org", "API.Example.ORG", "api.example.org:7380", "api.example.org."]
         {
             assert_eq!(normalize(same).as_deref(), Some("api.example.org"), "{same}");
         }

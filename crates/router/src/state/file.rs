@@ -71,7 +71,9 @@ impl StateDir {
                 Err(TryLockError::WouldBlock) => {
                     bail!("another router uses {}: stop it, or take over from it", path.display())
                 }
-                Err(TryLockError::Error(e)) => return Err(e).context("locking the state directory"),
+                Err(TryLockError::Error(e)) => {
+                    return Err(e).context("locking the state directory");
+                }
             }
         }
     }

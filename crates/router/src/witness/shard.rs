@@ -136,11 +136,8 @@ impl Shard {
                 }
                 self.ring.push_back(self.counting.whole());
             }
-            self.counting = Counting {
-                second: now,
-                max_in_flight: self.in_flight.all,
-                ..Counting::default()
-            };
+            self.counting =
+                Counting { second: now, max_in_flight: self.in_flight.all, ..Counting::default() };
         }
         self.counting.any = true;
         &mut self.counting

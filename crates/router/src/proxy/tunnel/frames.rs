@@ -16,7 +16,8 @@ impl Frames {
     pub fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
-                let passed = bytes.len().min(usize::try_from(self.payload_left).unwrap_or(usize::MAX));
+                let passed =
+                    bytes.len().min(usize::try_from(self.payload_left).unwrap_or(usize::MAX));
                 self.payload_left -= passed as u64;
                 bytes = &bytes[passed..];
                 continue;
