@@ -102,7 +102,7 @@ test('a new user comes from the first link to the rollback', async ({ pilothouse
     await page.getByRole('listitem').filter({ hasText: 'local' }).getByRole('button', { name: 'Deploy 2.0.0' }).click();
     await page.waitForURL(/\/rollouts\//);
     await mark(page);
-    await expect(page.getByRole('listitem').filter({ hasText: 'observing' })).toHaveAttribute('aria-current', 'step', { timeout: 30_000 });
+    await expect(page.locator('[aria-current=step]')).toContainText('observing', { timeout: 30_000 });
     for (const slot of ['blue', 'green']) {
       const card = page.getByRole('region', { name: slot, exact: true });
       await expect(card.getByRole('cell', { name: 'ready' })).toBeVisible();
@@ -146,7 +146,7 @@ test('a new user comes from the first link to the rollback', async ({ pilothouse
     await page.getByRole('button', { name: 'Verify now' }).click();
     await expect(page.getByText(/^Whole up to row \d+/)).toBeVisible();
 
-    for (const [name, first] of [['CSV', /^number,/], ['JSON Lines', /^\{.*\}\n/]] as const) {
+    for (const [name, first] of [['CSV', /^\uFEFFnumber,/], ['JSON Lines', /^\{.*\}\n/]] as const) {
       const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name }).click()]);
       const path = await download.path();
       const text = await readFile(path, 'utf8');
