@@ -294,7 +294,11 @@ test('what is typed into a name, a value and a reason is shown as text', async (
   const variables = `NOTE=${MARKUP} & <b>“quoted”</b>`;
   await ana.call('services/change-configuration', { placement, variables, based_on: '1', cpu: '1', memory_mib: '64', pids: '64' });
   const release = await demo.release(IMAGES.v1);
-  const started = await ana.call<string>('rollouts/start', { placement, release, newest: '', reason: `\u001b[31m${MARKUP}` });
+  const start = (reason: string) => ana.call<string>('rollouts/start', { placement, release, newest: '', reason });
+  for (const odd of ['a\u0000b', '\u001b[31mred']) {
+    await expect(start(odd)).rejects.toMatchObject({ status: 422, message: expect.stringContaining('"reason"') });
+  }
+  const started = await start(MARKUP);
   await demo.ends(started);
   await ana.enters(page.context());
   const alerts: string[] = [];
