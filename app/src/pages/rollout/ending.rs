@@ -43,24 +43,34 @@ pub fn Ending(page: Page, state: Memo<State>) -> impl IntoView {
     view! { {move || ended.get().map(|phase| state.with(|state| card(&page, state, phase)))} }
 }
 
+/// A reason, with the full stop that parts it from what follows.
+fn sentence(why: &str) -> String {
+    if why.ends_with(char::is_alphanumeric) { format!("{why}.") } else { why.to_owned() }
+}
+
 fn card(page: &Page, state: &State, phase: Phase) -> impl IntoView + use<> {
     let release = page.card.release.name.clone();
     let evidence = &state.evidence;
+    let live_now = page.cell.live.as_ref().map(|live| live.release.name.clone());
+    // Only a page that was drawn after the end knows what came after it.
+    let is_past = page.card.state.phase.is_end() && live_now.as_deref() != Some(release.as_str());
     let (class, headline) = match phase {
+        Phase::Succeeded if is_past => {
+            ("end-card", format!("{release} was live in {}", page.environment))
+        }
         Phase::Succeeded => ("end-card", format!("{release} is live in {}", page.environment)),
         Phase::RolledBack => ("end-card broken", format!("{release} was taken back")),
         Phase::Failed => ("end-card broken", format!("{release} failed")),
         Phase::Aborted => ("end-card aborted", format!("{release} was aborted")),
         _ => ("end-card aborted", format!("{release} gave way to a newer one")),
     };
-    let live_now = page.cell.live.as_ref().map(|live| live.release.name.clone());
     let says = match phase {
-        Phase::Succeeded if live_now.as_deref() != Some(release.as_str()) => match live_now {
-            Some(now) => format!("It was live; now {now} is."),
-            None => "It was live; now nothing is.".to_owned(),
+        Phase::Succeeded if is_past => match live_now {
+            Some(now) => format!("Now {now} is."),
+            None => "Now nothing is.".to_owned(),
         },
         Phase::Succeeded => String::new(),
-        _ => state.ending.as_ref().map(|ending| ending.why.clone()).unwrap_or_default(),
+        _ => state.ending.as_ref().map(|ending| sentence(&ending.why)).unwrap_or_default(),
     };
     let switched = evidence.switched_in_ms.map(|ms| {
         let switched = format::duration(i64::from(ms));
