@@ -63,13 +63,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// The longest that two turns of a phase lie apart while all is well: a slow check is asked.
-    const APART: Duration = Duration::from_secs(8);
+    /// As far as two turns of a phase lie apart while all is well. Of a longer time no more than
+    /// this is counted: a check may be slow, but a paused process did not ask for so long.
+    const APART: Duration = Duration::from_secs(3);
 
-    /// How long `rollout` was worked at in its phase, up to now.
-    pub fn look(&mut self, rollout: &Rollout) -> Duration {
-        let of = Some((rollout.id, rollout.state.phase, rollout.state.since));
-        let now = Instant::now();
+    /// How long `rollout` was worked at in its phase, up to `now`.
+    pub fn look(&mut self, rollout: &Rollout, now: Instant) -> Duration {
+        self.count((rollout.id, rollout.state.phase, rollout.state.since), now)
+    }
+
+    fn count(&mut self, of: (RolloutId, Phase, time::OffsetDateTime), now: Instant) -> Duration {
+        let of = Some(of);
         if self.of == of {
             let since = self.last.map_or(Duration::ZERO, |last| now - last);
             self.watched += since.min(Self::APART);
@@ -211,5 +215,24 @@ impl Turn<'_> {
     pub fn revision(&self) -> i64 {
         let seen = self.memory.route.as_ref().map(|route| route.revision);
         seen.or(self.placement.route.map(|route| route.revision)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn time_in_which_the_process_was_paused_was_not_spent_on_a_phase() {
+        let of = |phase| (RolloutId(uuid::Uuid::nil()), phase, datetime!(2026-05-03 12:00 UTC));
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut watch = Watch::default();
+
+        assert_eq!(watch.count(of(Phase::Verifying), at(0)), Duration::ZERO);
+        assert_eq!(watch.count(of(Phase::Verifying), at(1)), Duration::from_secs(1));
+        assert_eq!(watch.count(of(Phase::Verifying), at(61)), Duration::from_secs(4));
+        assert_eq!(watch.count(of(Phase::Switching), at(62)), Duration::ZERO);
     }
 }

@@ -12,7 +12,7 @@ use domain::{
     rollout::{Kind, Phase, State, step},
     target::Observed,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{
     history::NewEntry,
     placements::{self, Confirmed, Live, Warm},
@@ -42,7 +42,7 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
     let looking = Looking {
         placement: &turn.placement,
         rollout,
-        watched: turn.memory.watch.look(rollout),
+        watched: turn.memory.watch.look(rollout, Instant::now()),
         requester: current.requester_enabled,
         budget: current.parts.release.spec.readiness.budget(),
         observed: observed.as_deref().map_err(String::as_str),
