@@ -68,8 +68,11 @@ pub fn Chart(
         marks
             .get()
             .into_iter()
-            .filter_map(|mark| {
+            .enumerate()
+            .filter_map(|(index, mark)| {
                 let x = x_of(ms(mark.at), newest?)?;
+                // Two switches within seconds are told below each other.
+                let y = 10 + 13 * index;
                 let at_right = x > 55.0;
                 let words = format!("{} {}", mark.what, format::clock_ms(clock.at_home(mark.at)));
                 Some(view! {
@@ -77,7 +80,7 @@ pub fn Chart(
                     <text
                         class="switchlabel"
                         x=percent(x)
-                        y="10"
+                        y=y
                         dx=if at_right { "-5" } else { "5" }
                         text-anchor=if at_right { "end" } else { "start" }
                     >

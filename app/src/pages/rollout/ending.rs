@@ -45,7 +45,11 @@ pub fn Ending(page: Page, state: Memo<State>) -> impl IntoView {
 
 /// A reason, with the full stop that parts it from what follows.
 fn sentence(why: &str) -> String {
-    if why.ends_with(char::is_alphanumeric) { format!("{why}.") } else { why.to_owned() }
+    if why.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ')' | '%')) {
+        format!("{why}.")
+    } else {
+        why.to_owned()
+    }
 }
 
 fn card(page: &Page, state: &State, phase: Phase) -> impl IntoView + use<> {

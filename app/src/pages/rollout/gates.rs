@@ -107,40 +107,52 @@ fn gates(state: &State, policy: &Policy) -> Vec<Gate> {
     gates
 }
 
-/// The two limits of observing.
-fn measured(state: &State, policy: &Policy) -> [Gate; 2] {
+/// The limits of observing. What broke one of them is told there, and the others were cut short.
+fn measured(state: &State, policy: &Policy) -> Vec<Gate> {
     let seen = &state.observation;
     let wanted = policy.observe_for.as_secs();
-    let broken = seen.breach().is_some();
+    let errors = state
+        .baseline
+        .map_or(policy.error_absolute, |old| old.error_percent() + policy.error_points);
+    let errors = format!("Errors at most {} for {wanted} s", format::errors(errors));
+    let breach = seen.breach();
     let is = match state.phase {
-        _ if broken => Is::Refused,
+        _ if breach.is_some() => Is::Ahead,
         Phase::Observing => Is::Now,
         _ if u64::from(seen.seconds) >= wanted && seen.seconds > 0 => Is::Passed,
         _ => Is::Ahead,
     };
     let figure = match is {
         Is::Now | Is::Passed => format!("{} of {wanted} s", seen.seconds),
-        Is::Refused => seen.breach().unwrap_or_default().to_owned(),
-        Is::Ahead | Is::Warned => String::new(),
+        _ if breach.is_some() => "cut short".to_owned(),
+        _ => String::new(),
     };
-    let errors = state
-        .baseline
-        .map_or(policy.error_absolute, |old| old.error_percent() + policy.error_points);
-    let errors = format!("Errors at most {} for {wanted} s", format::errors(errors));
-    let slow = match p95_limit_us(state, policy) {
-        Some(limit) => Gate {
-            is,
-            what: format!("p95 at most {} for {wanted} s", format::latency(limit)),
-            figure: figure.clone(),
-        },
+    let broken = |why: &str, what: String| Gate { is: Is::Refused, what, figure: why.to_owned() };
+    let gate = |what: String| Gate { is, what, figure: figure.clone() };
+
+    let slow = match (p95_limit_us(state, policy), breach) {
         // What was not compared did not pass.
-        None => Gate {
+        (None, _) => Gate {
             is: Is::Ahead,
             what: "p95 against the one before".to_owned(),
             figure: "nothing to compare".to_owned(),
         },
+        (Some(limit), breach) => {
+            let what = format!("p95 at most {} for {wanted} s", format::latency(limit));
+            match breach.filter(|why| why.starts_with("p95")) {
+                Some(why) => broken(why, what),
+                None => gate(what),
+            }
+        }
     };
-    [Gate { is, what: errors, figure }, slow]
+    match breach {
+        Some(why) if why.contains("requests failed") => vec![broken(why, errors), slow],
+        Some(why) if !why.starts_with("p95") => {
+            let ready = format!("Every instance stays ready for {wanted} s");
+            vec![gate(errors), slow, broken(why, ready)]
+        }
+        _ => vec![gate(errors), slow],
+    }
 }
 
 /// A p95 beyond this breaks a window: more than so many times the old one, and so much above it.
@@ -169,6 +181,26 @@ mod tests {
         for phase in Phase::ALL {
             let gates = gates(&state(phase), &Policy::of_new(true));
             assert!(gates.iter().all(|gate| gate.is != Is::Passed), "{phase}");
+        }
+    }
+
+    #[test]
+    fn a_breach_is_told_once_at_the_limit_it_broke() {
+        for (why, what) in [
+            ("60 of 60 requests failed (100.0 %, limit 1.0 %)", "Errors"),
+            ("p95 is 400 ms, was 20 ms", "p95"),
+            ("blue-1 is not ready", "Every instance stays"),
+        ] {
+            let mut state = state(Phase::SwitchingBack);
+            state.baseline = Some(Baseline { requests: 9, failures: 0, p95_us: Some(20_000) });
+            state.observation.broken_in_a_row = 2;
+            state.observation.broken_by = Some(why.to_owned());
+
+            let gates = measured(&state, &Policy::of_new(false));
+
+            let refused: Vec<_> = gates.iter().filter(|gate| gate.is == Is::Refused).collect();
+            assert_eq!(refused.len(), 1, "{why}");
+            assert!(refused[0].what.starts_with(what), "{why}");
         }
     }
 
