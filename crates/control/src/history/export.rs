@@ -246,10 +246,19 @@ fn csv_line(fields: &[String; COLUMNS.len()]) -> String {
     format!("{}\r\n", fields.each_ref().map(|field| csv_field(field)).join(","))
 }
 
-/// Quoted where it must be, and never a formula: spreadsheets run what begins with these.
+/// Quoted where it must be, and never a formula: spreadsheets run what begins with these. What would
+/// steer a terminal is escaped.
 fn csv_field(text: &str) -> String {
+    let text = text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '\t' | '\n' | '\r' => out.push(c),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+        out
+    });
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    let text = if formula { format!("'{text}") } else { text };
     if text.contains(['"', ',', '\n', '\r']) || formula {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -266,6 +275,7 @@ mod tests {
         assert_eq!(csv_field("plain words"), "plain words");
         assert_eq!(csv_field("a,b"), "\"a,b\"");
         assert_eq!(csv_field("say \"so\""), "\"say \"\"so\"\"\"");
+        assert_eq!(csv_field("A=\u{1b}[31mred"), "A=\\u{1b}[31mred");
         for start in ["=", "+", "-", "@", "\t", "\r", "\n"] {
             let cell = csv_field(&format!("{start}cmd|' /C calc'!A0"));
             assert!(cell.starts_with("\"'"), "{cell}");

@@ -19,6 +19,9 @@ pub struct FileProof {
     pub whole: bool,
     /// The history's last number when the file was made.
     pub head: i64,
+    /// The hash of that row. A file that was cut and given another head is as whole as any: only who
+    /// noted this hash elsewhere can tell.
+    pub head_hash: Hash,
 }
 
 /// Why a file proves nothing.
@@ -102,7 +105,7 @@ pub fn prove_file(mut file: impl BufRead) -> Result<FileProof, FileBroken> {
     if next_line(&mut file, &mut lines)?.is_some() {
         return Err(FileBroken::Foreign { line: lines });
     }
-    Ok(FileProof { rows, whole, head: first.head })
+    Ok(FileProof { rows, whole, head: first.head, head_hash })
 }
 
 fn prove_alone(link: &Link, previous: &Hash, before: i64) -> Result<(), Broken> {
