@@ -2,7 +2,7 @@
 
 use crate::{
     config::{DatabaseChoice, Settings},
-    database::{Database, address::Address, lock::Lock, private},
+    database::{Database, address::Address, lock::Lock, place::SocketDirectory, private},
 };
 use anyhow::{Context, bail};
 use control::{Control, history::prove_file};
@@ -56,7 +56,7 @@ pub fn verify_file(path: &Path) -> anyhow::Result<ExitCode> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     match prove_file(BufReader::new(file)) {
         Ok(proof) if proof.whole => {
-            println!("whole: {} rows", proof.rows);
+            println!("whole: {} rows, head {}", proof.rows, hex(&proof.head_hash));
             Ok(ExitCode::SUCCESS)
         }
         Ok(proof) => {
@@ -80,11 +80,23 @@ fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Where the private Postgres is, if it runs. Where there was never a server nothing is made for a
+/// command: an empty history is whole, and access to it is worth nothing.
+fn running(data_dir: &Path) -> anyhow::Result<Option<SocketDirectory>> {
+    if matches!(data_dir.join("postgres").try_exists(), Ok(false)) {
+        bail!(
+            "There is no Pilothouse in {}. Name the directory that the server uses (--data-dir).",
+            data_dir.display()
+        );
+    }
+    private::running(data_dir)
+}
+
 /// The database for one command: the server's while it runs, else one that is started for it.
 struct Open {
     pool: Pool,
     started: Option<(Database, Lock)>,
-    _socket: Option<crate::database::place::SocketDirectory>,
+    _socket: Option<SocketDirectory>,
 }
 
 impl Open {
@@ -94,7 +106,7 @@ impl Open {
                 let pool = store::connect(application, 2).context("database_url")?;
                 Ok(Self { pool, started: None, _socket: None })
             }
-            DatabaseChoice::Private => match private::running(&settings.data_dir)? {
+            DatabaseChoice::Private => match running(&settings.data_dir)? {
                 Some(socket) => {
                     let (role, database) = (installation::APPLICATION, installation::DATABASE);
                     let address = Address::of_socket(socket.name(), role, database);

@@ -226,3 +226,19 @@ fn what_needs_no_settings_does_not_fail_for_a_wrong_one() {
     assert!(text(&version.stdout).starts_with("pilothouse "));
     assert!(text(&help.stdout).contains("--trusted-proxy"), "{}", text(&help.stdout));
 }
+
+#[test]
+fn a_command_in_the_wrong_directory_makes_nothing_there() {
+    let home = Home::new("elsewhere");
+    fs::create_dir_all(home.data()).unwrap();
+
+    let proof = home.run(&["history", "verify"], "");
+    let recovery = home.run(&["admin", "recover", "--name", "ana"], "nine cold pebbles\n");
+
+    for refused in [proof, recovery] {
+        assert!(!refused.status.success(), "{refused:?}");
+        let why = text(&refused.stderr);
+        assert!(why.contains("There is no Pilothouse in "), "{why}");
+    }
+    assert_eq!(fs::read_dir(home.data()).unwrap().count(), 0);
+}
