@@ -39,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let lock = Lock::take(&settings.data_dir)?;
+    connections::raise_open_files(settings.limits.connections);
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("listen: {} can not be used", settings.listen))?;

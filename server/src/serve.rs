@@ -23,6 +23,25 @@ use tower::ServiceExt;
 /// A client that does not get its request line out by then is not one.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
+/// Open files besides connections: the database, the engine, the router, logs.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the limit of open files as far as we may: usually it is 1024, and when clients have used
+/// those up, neither the database nor the engine can be reached any more.
+pub fn raise_open_files(connections: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = connections as u64 + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_err() || limit.maximum.is_some_and(|m| m < wanted) {
+        tracing::warn!(
+            limit = limit.maximum,
+            wanted,
+            "Few files may be open: raise LimitNOFILE, or lower max_connections"
+        );
+    }
+}
+
 /// Serves until `stop` is over, then lets what has begun end, for at most `stop_within`.
 pub async fn serve(
     listener: TcpListener,
