@@ -16,11 +16,12 @@ use axum::{
 };
 use control::Asked;
 use domain::{error::Problem, history::Origin};
+use std::ops::RangeInclusive;
 
 /// Of what the browser calls itself, so much is kept.
 const AGENT: usize = 200;
-/// A key by which a repeated request is known; longer ones are none.
-const KEY: usize = 200;
+/// A key by which a repeated request is known: longer ones are none, and so is an empty one.
+const KEY: RangeInclusive<usize> = 1..=200;
 
 /// Lays `Option<Asked>` and `Origin` into the request.
 pub async fn find(
@@ -45,11 +46,10 @@ pub async fn find(
     if let Some(secret) = cookie(request.headers()) {
         match console.control.authenticate(&origin, &secret).await {
             Ok(Some(session)) => {
-                let key = text(request.headers(), "idempotency-key");
                 asked = Some(Asked {
                     actor: session.actor,
                     origin: origin.clone(),
-                    idempotency_key: key.filter(|key| key.len() <= KEY).map(str::to_owned),
+                    idempotency_key: key(request.headers()),
                 });
                 renewed = session.renewed;
             }
@@ -91,6 +91,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+fn key(headers: &HeaderMap) -> Option<String> {
+    let key = text(headers, "idempotency-key")?;
+    KEY.contains(&key.len()).then(|| key.to_owned())
+}
+
 /// The secret of the session. Twice the same name is none: one of them is not ours.
 fn cookie(headers: &HeaderMap) -> Option<String> {
     let mut secrets = headers
@@ -122,5 +127,18 @@ mod tests {
         assert_eq!(read("theme=dark; __Host-pilothouse=abc"), Some("abc".to_owned()));
         assert_eq!(read("__Host-pilothouse=abc; __Host-pilothouse=def"), None);
         assert_eq!(read("pilothouse=abc"), None);
+    }
+
+    #[test]
+    fn a_key_that_names_nothing_is_none() {
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("idempotency-key", value.parse().unwrap());
+            key(&headers)
+        };
+
+        assert_eq!(read("a"), Some("a".to_owned()));
+        assert_eq!(read(""), None);
+        assert_eq!(read(&"x".repeat(201)), None);
     }
 }
