@@ -48,11 +48,18 @@ pub fn optional_id<T: FromStr>(name: &str, given: &str) -> Result<Option<T>, Pro
     if given.trim().is_empty() { Ok(None) } else { id(name, given).map(Some) }
 }
 
-/// A reason is optional, of one line or more, at most 500 characters.
+/// A reason is optional, of one line or more, at most 500 characters. It is text: nothing in it may
+/// steer a terminal, or turn the direction of what is written around it.
 pub fn reason(typed: &str) -> Result<Option<String>, Problem> {
     let typed = typed.trim();
     if typed.chars().count() > 500 {
         return Err(Problem::invalid("reason", "A reason has at most 500 characters."));
+    }
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steers = |c: &char| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || turns(*c);
+    if let Some(odd) = typed.chars().find(steers) {
+        let sentence = format!("“{}” can not be in a reason.", odd.escape_default());
+        return Err(Problem::invalid("reason", sentence));
     }
     Ok((!typed.is_empty()).then(|| typed.to_owned()))
 }
@@ -154,6 +161,15 @@ mod tests {
         let problem = not_a_form("missing field `password` at line 1");
         assert_eq!((problem.field(), problem.status()), (Some("password"), 422));
         assert_eq!(not_a_form("invalid type: map").status(), 422);
+    }
+
+    #[test]
+    fn a_reason_is_text_that_steers_nothing() {
+        assert_eq!(reason(" two\n\tlines "), Ok(Some("two\n\tlines".to_owned())));
+        assert_eq!(reason(" \r\n"), Ok(None));
+        for odd in ["a\0b", "\u{1b}[2J", "\u{7}", "\u{202e}gnp.exe", "\u{2066}x"] {
+            assert_eq!(reason(&format!("x{odd}x")).unwrap_err().field(), Some("reason"), "{odd:?}");
+        }
     }
 
     #[test]
