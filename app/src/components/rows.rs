@@ -36,7 +36,7 @@ pub fn Feed(rows: Vec<Row>) -> impl IntoView {
                     let place = row
                         .environment
                         .filter(|environment| !said.contains(environment.as_str()))
-                        .map(|environment| format!(" in {environment}"));
+                        .map(|environment| format!(" · {environment}"));
                     let words = view! {
                         <Say sentence=row.sentence />
                         {place}

@@ -3,8 +3,10 @@
 use crate::{Actor, Asked, Control, OrProblem};
 use domain::{
     error::Problem,
+    history::sentence::Tone,
     name::HostName,
     role::{Action, Protection, Scope},
+    rollout::Phase,
     service::Exposure,
     view::{Allowed, Board, BoardEnvironment, BoardProject, BoardService, HistoryFilter},
 };
@@ -14,8 +16,10 @@ use store::{
     history::Selection,
 };
 
-/// How many of the newest rows the board tells.
-const HAPPENING: i64 = 12;
+/// How many rows the board tells, …
+const HAPPENING: usize = 12;
+/// … of so many of the newest.
+const LOOKED_AT: i64 = 100;
 
 /// Which buttons are lit on a placement. A view of its own, because the table is asked, never a
 /// role.
@@ -122,9 +126,14 @@ impl Control {
 
         let now = store::now(&mut conn).await.or_problem(origin)?;
         let newest = Selection::new(&actor.windows(), &HistoryFilter::default(), now);
-        let happening =
-            store::history::page(&mut conn, &newest, HAPPENING).await.or_problem(origin)?;
-        let happening = happening.iter().map(store::history::Stored::shown).collect();
+        let rows = store::history::page(&mut conn, &newest, LOOKED_AT).await.or_problem(origin)?;
+        // A rollout tells of seven phases: here it is enough how it ended, or that it needs somebody.
+        let happening = rows
+            .iter()
+            .map(store::history::Stored::shown)
+            .filter(|row| row.phase.is_none_or(Phase::is_end) || row.tone != Tone::Quiet)
+            .take(HAPPENING)
+            .collect();
         Ok(Board {
             number,
             environments,

@@ -40,7 +40,9 @@ async fn the_board_shows_what_runs_what_rolls_and_what_is_next(pool: PgPool) {
     assert_eq!(cell.newest, Some(waiting));
     assert!(cell.may.start && cell.may.abort && board.may_add_service);
     assert!(cells[2].protected);
-    assert_eq!(board.happening.len(), 12);
+    // What people did and how rollouts ended; phases on the way are on the rollout's own page.
+    assert!((1..=12).contains(&board.happening.len()));
+    assert!(board.happening.iter().all(|row| row.phase.is_none_or(Phase::is_end)));
 
     world.enter(staging, Phase::Failed).await;
     let board = world.control.board(&world.admin).await.expect("the board");

@@ -767,7 +767,9 @@ impl Stepping<'_> {
             return;
         }
         self.state.evidence.count(traffic);
-        let old = self.state.pinned.and_then(|pinned| pinned.previous);
+        // Once traffic goes back, the old slot's answers tell nothing about the switch.
+        let back = self.state.evidence.back_decided_at.is_some();
+        let old = self.state.pinned.and_then(|pinned| pinned.previous).filter(|_| !back);
         let old = old.map(|old| traffic.slots.of(old.slot));
         let observation = self.state.observation.clone();
         self.state.evidence.measure(&observation, old);
