@@ -61,6 +61,7 @@ pub fn prepare<B>(request: &mut Request<B>, client: &Client, upgrade: bool, cook
     // We ask the client for the body ourselves, when an instance has taken the request.
     headers.remove(EXPECT);
     withhold_cookie(headers, cookie);
+    join_cookies(headers);
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }
@@ -119,6 +120,18 @@ fn withhold_cookie(headers: &mut HeaderMap, name: &str) {
         if let Ok(value) = HeaderValue::from_bytes(&value) {
             headers.append(COOKIE, value);
         }
+    }
+}
+
+/// HTTP/2 may send each cookie in a header of its own; HTTP/1.1 knows one (RFC 9113, 8.2.3), and many
+/// a server reads only the first.
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let all: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
     }
 }
 
