@@ -11,6 +11,7 @@ use crate::{
     witness::{Failure, Flight},
 };
 use arc_swap::ArcSwap;
+use domain::slot::Slot;
 use hyper::{
     Method, Request, Response, StatusCode, Version,
     body::Incoming,
@@ -20,11 +21,17 @@ use hyper::{
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     task::Poll,
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep},
+};
 use tracing::debug;
 
 mod answer_body;
@@ -62,11 +69,43 @@ pub struct Client {
     pub listener: usize,
     /// The peer's address, as it is told to instances.
     pub address: HeaderValue,
+    pub open: Arc<Open>,
+}
+
+/// A client's connection, from its acceptance until it is closed: also after it was upgraded.
+#[derive(Debug)]
+pub struct Open {
+    count: Arc<AtomicUsize>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Open {
+    /// One more in `count`.
+    pub fn begin(count: Arc<AtomicUsize>, permit: OwnedSemaphorePermit) -> Arc<Self> {
+        count.fetch_add(1, SeqCst);
+        Arc::new(Self { count, _permit: permit })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, SeqCst);
+    }
 }
 
 type Answer = Response<AnswerBody>;
 
 impl Proxy {
+    /// Ends everything that is in flight, in both slots of every placement, as
+    /// [`domain::route::Close`] does.
+    pub fn close_all(&self) {
+        for placed in self.table.load().all() {
+            for slot in Slot::ALL {
+                placed.witness.close(slot);
+            }
+        }
+    }
+
     /// Answers a request, one way or the other.
     pub async fn answer(&self, client: &Client, request: Request<Incoming>) -> Answer {
         let accepted_ns = clock::now_ns();
@@ -104,7 +143,7 @@ impl Proxy {
         host: &str,
     ) -> Answer {
         let upgrade = headers::wants_upgrade(&request);
-        let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
+        let upgrade = upgrade.then(|| (hyper::upgrade::on(&mut request), client.open.clone()));
         headers::prepare(&mut request, client, upgrade.is_some(), &self.settings.withheld_cookie);
         let (mut request, upload) = request_body::follow(request);
         let patience = self.settings.patience;
@@ -210,7 +249,7 @@ fn deliver(
     connection: Connection,
     mut flight: Flight,
     upload: Option<Arc<Upload>>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: Option<(OnUpgrade, Arc<Open>)>,
 ) -> Answer {
     let status = answer.status();
     let upgraded = status == StatusCode::SWITCHING_PROTOCOLS;
@@ -225,13 +264,16 @@ fn deliver(
     if !upgraded {
         return answer.map(|body| AnswerBody::of_instance(body, connection, flight, upload));
     }
-    let Some(from_client) = upgrade else {
+    let Some((from_client, open)) = upgrade else {
         // It speaks another protocol without having been asked to.
         flight.failed(Failure::CutOff);
         return pages::failed(Failure::CutOff, "");
     };
     let to_instance = hyper::upgrade::on(&mut answer);
     let websocket = headers::is_websocket(answer.headers());
-    tokio::spawn(tunnel::run(from_client, to_instance, websocket, flight));
+    tokio::spawn(async move {
+        tunnel::run(from_client, to_instance, websocket, flight).await;
+        drop(open);
+    });
     answer.map(|_| AnswerBody::empty())
 }

@@ -23,6 +23,7 @@ use std::{
     io::IsTerminal,
     net::TcpListener,
     path::Path,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -35,7 +36,7 @@ use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -43,6 +44,9 @@ use uuid::Uuid;
 
 /// A router that is going gives its directory free within this time.
 const LOCK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Streams and WebSockets that outlasted the time to stop are told so, and may take it in.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop.
 pub fn run(settings: &Serve) -> anyhow::Result<()> {
@@ -171,7 +175,7 @@ fn crew(settings: &Serve, workers: usize) -> Crew {
             settings.max_connections as usize + workers * settings.listen.len(),
         )),
         stop: Bell::new(workers),
-        open: AtomicUsize::new(0),
+        open: Arc::new(AtomicUsize::new(0)),
     }
 }
 
@@ -245,13 +249,18 @@ async fn stop(
         }
         let _ = control.writer.hand_over().await;
     }
-    let all_done = async {
-        while !threads.iter().all(JoinHandle::is_finished) {
-            sleep(Duration::from_millis(5)).await;
+    {
+        let mut all_done = pin!(async {
+            while !threads.iter().all(JoinHandle::is_finished) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        if timeout(settings.stop_timeout, &mut all_done).await.is_err() {
+            let connections = crew.open.load(Ordering::SeqCst);
+            warn!(connections, "Time is over: ending what is left");
+            crew.proxy.close_all();
+            let _ = timeout(LAST_WORDS_WITHIN, &mut all_done).await;
         }
-    };
-    if tokio::time::timeout(settings.stop_timeout, all_done).await.is_err() {
-        warn!(connections = crew.open.load(Ordering::SeqCst), "Time is over: cutting what is left");
     }
     for thread in threads.into_iter().filter(JoinHandle::is_finished) {
         if let Ok(Err(e)) = thread.join() {

@@ -4,7 +4,7 @@
 use crate::{
     bell::Bell,
     clock, per_worker,
-    proxy::{Active, Client, Proxy, Use},
+    proxy::{Active, Client, Open, Proxy, Use},
     sockets,
 };
 use anyhow::Context;
@@ -56,7 +56,7 @@ pub struct Crew {
     /// Rung when no more is accepted and connections are to end.
     pub stop: Bell,
     /// Connections that are open.
-    pub open: AtomicUsize,
+    pub open: Arc<AtomicUsize>,
 }
 
 /// A listening socket that shares its address with those of the other workers.
@@ -117,12 +117,10 @@ async fn accept(crew: Arc<Crew>, listener_number: usize, listener: TcpListener) 
             None => break,
             Some((Ok(permit), Ok((stream, peer)))) => {
                 let crew = crew.clone();
-                crew.open.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(async move {
-                    serve(&crew, stream, peer, listener_number).await;
-                    crew.open.fetch_sub(1, Ordering::SeqCst);
-                    drop(permit);
-                });
+                let open = Open::begin(crew.open.clone(), permit);
+                tokio::spawn(
+                    async move { serve(&crew, stream, peer, listener_number, open).await },
+                );
             }
             Some((Ok(_), Err(e))) => {
                 warn!(error = %e, "A connection could not be accepted");
@@ -135,12 +133,18 @@ async fn accept(crew: Arc<Crew>, listener_number: usize, listener: TcpListener) 
 }
 
 /// Serves a client's connection until one of us has enough.
-async fn serve(crew: &Arc<Crew>, stream: TcpStream, peer: SocketAddr, listener: usize) {
+async fn serve(
+    crew: &Arc<Crew>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: usize,
+    open: Arc<Open>,
+) {
     // Without either the connection still works, slower or longer.
     let _ = stream.set_nodelay(true);
     let _ = sockets::keep_alive(&stream);
     let Ok(address) = HeaderValue::from_str(&peer.ip().to_canonical().to_string()) else { return };
-    let client = Arc::new(Client { listener, address });
+    let client = Arc::new(Client { listener, address, open });
     let usage = Use::since(clock::now_ns());
 
     let service = service_fn({
