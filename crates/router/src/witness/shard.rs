@@ -19,7 +19,7 @@ const BUCKETS: usize = latency::LAST as usize + 1;
 const CLOCK_SET_BACK: i64 = 5;
 
 /// What one worker counts of a slot.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shard {
     pub totals: Totals,
     pub in_flight: InFlight,
@@ -61,17 +61,6 @@ impl Counting {
             latencies: Latencies::from_counts(&self.buckets),
             longest_gap_us: self.longest_gap_us,
             max_in_flight: self.max_in_flight,
-        }
-    }
-}
-
-impl Default for Shard {
-    fn default() -> Self {
-        Self {
-            totals: Totals::default(),
-            in_flight: InFlight::default(),
-            counting: Counting::default(),
-            ring: VecDeque::new(),
         }
     }
 }
