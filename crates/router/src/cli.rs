@@ -79,7 +79,8 @@ pub struct Serve {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub connect_timeout: Duration,
 
-    /// An instance must begin to answer this long after the last byte of the request, else 504.
+    /// An instance must begin to answer this long after the last byte of the request, else 504. A
+    /// client that stops for as long in the middle of one gets 408.
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = duration)]
     pub answer_timeout: Duration,
 

@@ -178,6 +178,7 @@ impl Proxy {
                         flight.retried();
                     }
                     Sent::ClientLeft => return pages::bad_request("The request was cut off."),
+                    Sent::ClientStalled => return pages::stalled(),
                     Sent::Failed(failure) => {
                         flight.failed(failure);
                         return pages::failed(failure, host);
@@ -205,13 +206,19 @@ impl Proxy {
                 return Poll::Ready(Ok(outcome));
             }
             if flight.poll_closed(cx).is_ready() {
-                return Poll::Ready(Err(Failure::CutOff));
+                return Poll::Ready(Err(Sent::Failed(Failure::CutOff)));
             }
             while limit.as_mut().poll(cx).is_ready() {
                 // A long upload is not a slow answer.
                 let since = upload.map_or(Duration::MAX, |upload| upload.idle_for());
                 let Some(left) = self.settings.answer_within.checked_sub(since) else {
-                    return Poll::Ready(Err(Failure::TimedOut));
+                    // Else anybody who stops in the middle would make the slot look bad.
+                    let stalled = upload.is_some_and(|upload| upload.awaits_client());
+                    return Poll::Ready(Err(if stalled {
+                        Sent::ClientStalled
+                    } else {
+                        Sent::Failed(Failure::TimedOut)
+                    }));
                 };
                 limit.as_mut().reset(Instant::now() + left.max(Duration::from_millis(1)));
             }
@@ -229,7 +236,7 @@ impl Proxy {
                     Sent::Failed(Failure::CutOff)
                 }
             },
-            Err(failure) => Sent::Failed(failure),
+            Err(given_up) => given_up,
         }
     }
 }
@@ -240,6 +247,8 @@ enum Sent {
     /// Not a byte went out: it can be given to another.
     NotWritten(Request<RequestBody>),
     ClientLeft,
+    /// The client sent a part of the request and nothing for long.
+    ClientStalled,
     Failed(Failure),
 }
 

@@ -4,12 +4,20 @@ use super::AnswerBody;
 use crate::witness::Failure;
 use hyper::{
     Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue},
 };
 
 /// The request can not be understood.
 pub fn bad_request(why: &str) -> Response<AnswerBody> {
     page(StatusCode::BAD_REQUEST, "Bad request", why)
+}
+
+/// The rest of the request did not come.
+pub fn stalled() -> Response<AnswerBody> {
+    let why = "The request did not arrive whole in time.";
+    let mut page = page(StatusCode::REQUEST_TIMEOUT, "Out of time", why);
+    page.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    page
 }
 
 /// No route has this host name.

@@ -30,6 +30,7 @@ pub struct Upload {
     last_ns: AtomicU64,
     whole: AtomicBool,
     client_left: AtomicBool,
+    awaits_client: AtomicBool,
 }
 
 /// Lets us follow the body of a request, if it has one.
@@ -40,6 +41,7 @@ pub fn follow(request: Request<Incoming>) -> (Request<RequestBody>, Option<Arc<U
             last_ns: AtomicU64::new(clock::now_ns()),
             whole: AtomicBool::new(false),
             client_left: AtomicBool::new(false),
+            awaits_client: AtomicBool::new(false),
         })
     });
     (request.map(|inner| RequestBody { inner, upload: upload.clone() }), upload)
@@ -61,6 +63,11 @@ impl Upload {
         self.client_left.load(Relaxed)
     }
 
+    /// The instance has taken everything that came, and the client owes the rest.
+    pub fn awaits_client(&self) -> bool {
+        self.awaits_client.load(Relaxed)
+    }
+
     /// For how long nothing has come.
     pub fn idle_for(&self) -> Duration {
         Duration::from_nanos(clock::now_ns().saturating_sub(self.last_ns.load(Relaxed)))
@@ -75,7 +82,12 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Some(upload) = &self.upload {
+            // Not asked for more by an instance that does not read: then this stays as it was.
+            upload.awaits_client.store(polled.is_pending(), Relaxed);
+        }
+        let frame = ready!(polled);
         if let Some(upload) = &self.upload {
             upload.last_ns.store(clock::now_ns(), Relaxed);
             match &frame {

@@ -1,7 +1,7 @@
 //! What the router says it saw.
 
 use super::{
-    client::{Client, HOST, get, post, whole},
+    client::{Client, HOST, get, post, say, whole},
     process::until,
     stage::Stage,
     upstream::Upstream,
@@ -67,6 +67,38 @@ async fn a_client_that_leaves_is_no_failure() {
     let totals = stage.seen(Slot::Blue).await.totals;
     assert_eq!((totals.abandoned, totals.failures.sum()), (3, 0));
     assert_eq!(totals.requests, 1, "only one had an answer");
+}
+
+#[tokio::test]
+async fn a_client_that_stops_in_the_middle_of_its_request_is_no_failure() {
+    let stage = Stage::set_with(&["--answer-timeout", "300ms"]).await;
+
+    let half = format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\nhalf");
+    let answer = say(stage.router.address, half.as_bytes()).await;
+
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let seen = stage.seen(Slot::Blue).await;
+    assert_eq!((seen.totals.abandoned, seen.totals.failures.sum()), (1, 0));
+    assert_eq!(seen.in_flight.all, 0);
+}
+
+#[tokio::test]
+async fn the_time_in_which_somebody_waited_and_nobody_got_an_answer_is_a_gap() {
+    let stage = Stage::set().await;
+    let mut client = stage.client().await;
+    client.get("/").await;
+    // Nobody waits in this time: no gap.
+    sleep(Duration::from_millis(1200)).await;
+
+    let waiting = tokio::spawn(async move { client.get("/wait").await.status });
+    sleep(Duration::from_millis(400)).await;
+    stage.blue.let_go();
+    assert_eq!(waiting.await.unwrap(), 200);
+    sleep(Duration::from_millis(1100)).await;
+
+    let seconds = stage.seen(Slot::Blue).await.seconds;
+    let longest = seconds.iter().map(|s| s.longest_gap_us).max().unwrap();
+    assert!((300_000..1_200_000).contains(&longest), "{longest}");
 }
 
 #[tokio::test]
