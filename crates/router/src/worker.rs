@@ -38,6 +38,10 @@ const BACKLOG: u32 = 4096;
 /// A connection that was told to end gets this long to take its last bytes.
 const LAST_BYTES_WITHIN: Duration = Duration::from_secs(5);
 
+/// A router that stops leaves idle connections open for so long: a request may be on its way, and would
+/// be lost with its connection. One that comes is served, and told that it was the last.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// Bounds of a request's head.
 const MAX_HEADERS: usize = 128;
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -164,13 +168,21 @@ async fn serve(
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let mut place = crew.stop.place();
     let mut limit = pin!(sleep(crew.head_within));
+    let mut stopping = false;
     let mut told_to_end = false;
 
     let served = poll_fn(|cx| {
         if let Poll::Ready(served) = connection.as_mut().poll(cx) {
             return Poll::Ready(served);
         }
-        if !told_to_end && crew.stop.poll(&mut place, cx).is_ready() {
+        if !stopping && crew.stop.poll(&mut place, cx).is_ready() {
+            stopping = true;
+            let linger = Instant::now() + LINGER;
+            let until = limit.deadline().min(linger);
+            limit.as_mut().reset(until);
+        }
+        let in_use = usage.idle_since_ns().is_none();
+        if stopping && in_use && !told_to_end {
             told_to_end = true;
             connection.as_mut().graceful_shutdown();
             if let Poll::Ready(served) = connection.as_mut().poll(cx) {
@@ -180,7 +192,7 @@ async fn serve(
         while limit.as_mut().poll(cx).is_ready() {
             let left = usage.idle_since_ns().map(|since| {
                 let idle = Duration::from_nanos(clock::now_ns().saturating_sub(since));
-                crew.head_within.saturating_sub(idle)
+                if stopping { Duration::ZERO } else { crew.head_within.saturating_sub(idle) }
             });
             let next = match left {
                 None => crew.head_within,

@@ -2,6 +2,7 @@
 
 use super::{
     client::{Answer, Client, HOST, get, whole},
+    process::Router,
     stage::Stage,
 };
 use domain::slot::Slot;
@@ -74,6 +75,36 @@ async fn ten_switches_under_load_lose_no_request_and_bring_no_late_answer() {
         counted += seen.totals.requests;
     }
     assert_eq!(counted, all.len() as u64);
+}
+
+#[tokio::test]
+async fn a_router_that_takes_over_under_load_loses_no_request_of_new_connections() {
+    let stage = Stage::set().await;
+    let done = Arc::new(AtomicBool::new(false));
+    let address = stage.router.address;
+    let clients: Vec<_> =
+        (0..KEEPING).map(|_| tokio::spawn(keep_asking(address, false, done.clone()))).collect();
+    sleep(Duration::from_millis(200)).await;
+
+    let mut router = stage.router;
+    for _ in 0..3 {
+        let listen = address.to_string();
+        let newer = Router::start(stage.dir.path(), &["--take-over", "--listen", &listen]).await;
+        assert_eq!(newer.address, address);
+        sleep(Duration::from_millis(200)).await;
+        router = newer;
+    }
+    done.store(true, SeqCst);
+
+    let mut all = 0;
+    for client in clients {
+        for asked in client.await.unwrap() {
+            assert_eq!((asked.status, asked.by.as_str()), (200, "blue"));
+            all += 1;
+        }
+    }
+    assert!(all > 100, "too little load: {all}");
+    assert_eq!(router.routed(stage.placement).await.revision, 1);
 }
 
 async fn keep_asking(address: SocketAddr, keep: bool, done: Arc<AtomicBool>) -> Vec<Asked> {

@@ -155,10 +155,12 @@ impl Router {
 /// Starts the binary to serve on `dir` and waits for nothing.
 pub fn serve(dir: &Path, more: &[&str]) -> Child {
     // Beside the directory, for the router makes that itself. For who debugs a test that fails.
+    let listen = if more.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
     let log = File::create(dir.with_extension("log")).unwrap();
     Command::new(BINARY)
-        .args(["serve", "--listen", "127.0.0.1:0", "--workers", "2", "--state-dir"])
+        .args(["serve", "--workers", "2", "--state-dir"])
         .arg(dir)
+        .args(listen)
         .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
