@@ -50,6 +50,11 @@ impl Bell {
         Place { since: self.rung.load(Ordering::Acquire), at: None }
     }
 
+    /// Another place, which counts from the same moment as `place`.
+    pub fn beside(&self, place: &Place) -> Place {
+        Place { since: place.since, at: None }
+    }
+
     /// Whether the bell rang since `place` was taken. Does not wait.
     pub fn rang(&self, place: &Place) -> bool {
         self.rung.load(Ordering::Acquire) != place.since

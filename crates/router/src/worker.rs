@@ -2,7 +2,7 @@
 //! accepts from beginning to end.
 
 use crate::{
-    bell::Bell,
+    bell::{Bell, Place},
     clock, per_worker,
     proxy::{Active, Client, Open, Proxy, Use},
     sockets,
@@ -122,9 +122,11 @@ async fn accept(crew: Arc<Crew>, listener_number: usize, listener: TcpListener) 
             Some((Ok(permit), Ok((stream, peer)))) => {
                 let crew = crew.clone();
                 let open = Open::begin(crew.open.clone(), permit);
-                tokio::spawn(
-                    async move { serve(&crew, stream, peer, listener_number, open).await },
-                );
+                // Not a new one: what waited to be accepted when the bell rang shall hear it too.
+                let place = crew.stop.beside(&place);
+                tokio::spawn(async move {
+                    serve(&crew, stream, peer, listener_number, open, place).await;
+                });
             }
             Some((Ok(_), Err(e))) => {
                 warn!(error = %e, "A connection could not be accepted");
@@ -143,6 +145,7 @@ async fn serve(
     peer: SocketAddr,
     listener: usize,
     open: Arc<Open>,
+    mut place: Place,
 ) {
     // Without either the connection still works, slower or longer.
     let _ = stream.set_nodelay(true);
@@ -166,7 +169,6 @@ async fn serve(
     let builder = builder();
     let mut connection =
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let mut place = crew.stop.place();
     let mut limit = pin!(sleep(crew.head_within));
     let mut stopping = false;
     let mut told_to_end = false;
@@ -177,9 +179,9 @@ async fn serve(
         }
         if !stopping && crew.stop.poll(&mut place, cx).is_ready() {
             stopping = true;
-            let linger = Instant::now() + LINGER;
-            let until = limit.deadline().min(linger);
-            limit.as_mut().reset(until);
+            if !told_to_end {
+                limit.as_mut().reset(Instant::now() + LINGER);
+            }
         }
         let in_use = usage.idle_since_ns().is_none();
         if stopping && in_use && !told_to_end {
