@@ -50,7 +50,29 @@ test('a deployer may deploy in staging and not in production, and the refusal is
   expect(history.rows[0].row.result).toBe('refused');
 });
 
-test('a viewer sees the board and no buttons, and what is done elsewhere appears by itself', async ({ pilothouse, page, another }) => {
+test('"could I?" is answered before the click, with scripts and without', async ({ pilothouse, page, another }) => {
+  const ana = await Person.admin(pilothouse);
+  const demo = await Demo.add(pilothouse, ana, 'asked');
+  const release = await demo.release(IMAGES.v1);
+  const plain = await another({ javaScriptEnabled: false });
+  for (const one of [page, plain]) {
+    await ana.enters(one.context());
+    await one.goto(`/releases/${release}`);
+    if (one === page) await hydrated(one);
+    const production = one.getByRole('listitem').filter({ has: one.getByRole('heading', { name: 'production' }) });
+
+    await production.getByRole('button', { name: 'Could I?' }).click();
+
+    await expect(async () => {
+      if (one === plain) await one.reload();
+      await expect(production).toContainText('Image is there', { timeout: 500 });
+    }).toPass({ timeout: 10_000 });
+    await expect(one.getByText('Image is there')).toHaveCount(1);
+  }
+  expect((await demo.cell('production')).newest).toBeNull();
+});
+
+test('a viewer sees the board and no buttons, and what is done elsewhere appears by itself', async ({ pilothouse, page }) => {
   const ana = await Person.admin(pilothouse);
   const dana = await ana.adds('Dana', 'viewer');
   const demo = await Demo.add(pilothouse, ana, 'watched');
@@ -58,15 +80,12 @@ test('a viewer sees the board and no buttons, and what is done elsewhere appears
   await dana.enters(page.context());
   await page.goto('/');
   await hydrated(page);
-  const row = page.getByRole('row').filter({ hasText: 'watched' }).or(page.getByTestId('service-watched')).first();
   await expect(page.getByText('watched').first()).toBeVisible();
   await expect(page.getByRole('button', { name: /deploy/i })).toHaveCount(0);
 
   await demo.ends(await demo.deploys(release));
 
   await expect(page.locator('main')).toContainText('1.0.0', { timeout: 5000 });
-  void row;
-  void another;
 });
 
 test('the stream of somebody who is disabled ends, and so does his session', async ({ pilothouse, page, consoleWatch }) => {

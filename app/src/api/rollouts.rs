@@ -13,10 +13,12 @@ use super::{
     typed,
 };
 
-/// Asks what preflight would say, before the click. The answer is followed with `inquiry`.
+/// Asks what preflight would say, before the click. The release's page follows the answer.
 #[server(prefix = "/api", endpoint = "rollouts/could-i")]
 pub async fn could_i(placement: PlacementId, release: ReleaseId) -> Answer<InquiryId> {
-    Ok(control().could_i(&asked()?, placement, release).await?)
+    let inquiry = control().could_i(&asked()?, placement, release).await?;
+    go_to(&format!("/releases/{release}?in={placement}&inquiry={inquiry}"));
+    Ok(inquiry)
 }
 
 /// Queues a rollout. `newest` is the newest rollout that the page showed, or empty: with a newer

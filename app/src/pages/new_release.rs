@@ -6,13 +6,14 @@
 use crate::{
     api::{
         Answer,
-        releases::{self, LookUpImage, MakeRelease},
+        releases::{LookUpImage, MakeRelease},
         services,
     },
     components::{
         failure::Failure,
         field::{Checkbox, Field, reads},
         form::{Form, Send},
+        inquiry,
         loaded::Loaded,
         when::{Ago, LongAgo},
     },
@@ -29,10 +30,6 @@ use domain::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_location, use_params_map, use_query_map};
-use std::time::Duration;
-
-/// How often the page asks how far the inquiry is.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the forms of this page do.
 #[derive(Clone, Copy)]
@@ -54,28 +51,7 @@ pub fn NewReleasePage() -> impl IntoView {
         let (project, service) = named(&project, &service)?;
         services::service(project, service).await
     });
-    let asked_again = RwSignal::new(0_u32);
-    let source = move || (query.read().get("inquiry"), asked_again.get());
-    let inquiry = Resource::new_blocking(source, |(id, _)| async move {
-        let Some(id) = id else { return Ok(None) };
-        match id.parse::<InquiryId>() {
-            Ok(id) => releases::inquiry(id).await.map(Some),
-            Err(_) => Err(Problem::not_found("inquiry").into()),
-        }
-    });
-    Effect::new(move |_| {
-        let waits = inquiry.with(|inquiry| match inquiry {
-            Some(Ok(Some(inquiry))) => inquiry.answer == InquiryAnswer::Waiting,
-            _ => false,
-        });
-        if !waits {
-            return;
-        }
-        let again = move || asked_again.update(|count| *count += 1);
-        if let Ok(soon) = set_timeout_with_handle(again, ASK_AGAIN) {
-            on_cleanup(move || soon.clear());
-        }
-    });
+    let inquiry = inquiry::follow();
     let image = query.get_untracked().get("image").unwrap_or_default();
 
     view! {

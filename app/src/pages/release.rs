@@ -1,9 +1,12 @@
 //! What is in a release, what it would change where, and the buttons that deploy it.
 
 use crate::{
-    api::releases,
+    api::{Answer, releases, rollouts::CouldI},
     components::{
         diff::Diff,
+        form::{Form, Send},
+        gates::Findings,
+        inquiry,
         loaded::Loaded,
         moves::{self, Deploy},
         slot::SlotMark,
@@ -16,11 +19,11 @@ use domain::{
     error::Problem,
     id::ReleaseId,
     service::ServiceSpec,
-    view::{ReleaseAgainst, ReleaseName, ReleasePage as View},
+    view::{InquiryAnswer, InquiryPage, ReleaseAgainst, ReleaseName, ReleasePage as View},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 
 /// The page.
 #[component]
@@ -36,11 +39,26 @@ pub fn ReleasePage() -> impl IntoView {
             }
         },
     );
-    view! { <Loaded page draw=|view: View| view! { <Draw view /> }.into_any() /> }
+    let inquiry = inquiry::follow();
+    let could_i = ServerAction::<CouldI>::new();
+    let draw = move |view: View| view! { <Draw view inquiry could_i /> }.into_any();
+    view! { <Loaded page draw /> }
+}
+
+/// What came of asking whether it could be rolled out in a placement.
+#[derive(Clone, Copy)]
+struct Could {
+    inquiry: Resource<Answer<Option<InquiryPage>>>,
+    ask: ServerAction<CouldI>,
 }
 
 #[component]
-fn Draw(view: View) -> impl IntoView {
+fn Draw(
+    view: View,
+    inquiry: Resource<Answer<Option<InquiryPage>>>,
+    could_i: ServerAction<CouldI>,
+) -> impl IntoView {
+    let could = Could { inquiry, ask: could_i };
     let View { project, service, row, spec, facts, against, .. } = view;
     let home = format!("/projects/{project}/services/{service}");
     let release = row.release.clone();
@@ -64,7 +82,7 @@ fn Draw(view: View) -> impl IntoView {
                 .map(|against| {
                     let service = service.to_string();
                     let release = release.clone();
-                    view! { <Against against service release /> }
+                    view! { <Against against service release could /> }
                 })
                 .collect_view()}
         </ul>
@@ -89,7 +107,12 @@ fn Draw(view: View) -> impl IntoView {
 
 /// One environment: what runs there, what would change, and the button.
 #[component]
-fn Against(against: ReleaseAgainst, service: String, release: ReleaseName) -> impl IntoView {
+fn Against(
+    against: ReleaseAgainst,
+    service: String,
+    release: ReleaseName,
+    could: Could,
+) -> impl IntoView {
     let ReleaseAgainst { cell, changes } = against;
     let is_live = cell.live.as_ref().is_some_and(|live| live.release.id == release.id);
     let now = match &cell.live {
@@ -113,7 +136,17 @@ fn Against(against: ReleaseAgainst, service: String, release: ReleaseName) -> im
         None
     } else if cell.may.start {
         let cell = cell.clone();
-        Some(view! { <Deploy service cell release class="" /> }.into_any())
+        let hidden =
+            vec![("placement", cell.placement.to_string()), ("release", release.id.to_string())];
+        Some(
+            view! {
+                <Form action=could.ask hidden stays=true>
+                    <Send label="Could I?" sending="Asking …" />
+                </Form>
+                <Deploy service cell release class="" />
+            }
+            .into_any(),
+        )
     } else {
         let needs = if cell.protected { "releaser" } else { "deployer" };
         Some(
@@ -143,9 +176,50 @@ fn Against(against: ReleaseAgainst, service: String, release: ReleaseName) -> im
                             </p>
                         }
                     })}
+                <Answered placement=cell.placement.to_string() inquiry=could.inquiry />
             </div>
             <div class="act">{act}</div>
         </li>
+    }
+}
+
+/// The panel of preflight, before the click: under the environment that was asked about.
+#[component]
+fn Answered(placement: String, inquiry: Resource<Answer<Option<InquiryPage>>>) -> impl IntoView {
+    let query = use_query_map();
+    let draw = move |found: Option<InquiryPage>| {
+        if query.read_untracked().get("in").as_deref() != Some(placement.as_str()) {
+            return ().into_any();
+        }
+        match found.map(|found| found.answer) {
+            None => ().into_any(),
+            Some(InquiryAnswer::Findings { findings }) => {
+                view! { <Findings findings /> }.into_any()
+            }
+            Some(InquiryAnswer::Refused { why }) => {
+                view! { <p class="amber" role="alert">{why}</p> }.into_any()
+            }
+            Some(InquiryAnswer::Waiting) => view! {
+                <p class="soft" role="status">
+                    "The target is asked … " <a href="">"Look again"</a>
+                </p>
+            }
+            .into_any(),
+            Some(InquiryAnswer::Expired | InquiryAnswer::Image(_)) => {
+                view! { <p class="soft">"The answer is too old: ask again."</p> }.into_any()
+            }
+        }
+    };
+    view! {
+        <Transition>
+            {move || {
+                let draw = draw.clone();
+                Suspend::new(async move {
+                    // An inquiry that is not there is one that has expired.
+                    draw(inquiry.await.ok().flatten())
+                })
+            }}
+        </Transition>
     }
 }
 

@@ -5,13 +5,13 @@ mod actions;
 mod columns;
 mod ending;
 mod evidence;
-mod gates;
 
 use crate::{
     api::{ApiError, rollouts},
     components::{
         chart::{Chart, Figures, Mark, failures, p95_ms, requests},
         diff::Diff,
+        gates::{self, Gates},
         loaded::Loaded,
         moves,
         phase_line::{PhaseLine, state_of},
@@ -35,7 +35,6 @@ use domain::{
 };
 use ending::{Ending, Stuck};
 use evidence::EvidenceCard;
-use gates::Gates;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;

@@ -46,32 +46,37 @@ pub fn Gates(card: RolloutCard, state: Memo<State>) -> impl IntoView {
     view! {
         <section class="gates" aria-labelledby="gates">
             <h2 id="gates">"Gates"</h2>
-            <ul>
-                {move || {
-                    list.get()
-                        .into_iter()
-                        .map(|gate| {
-                            let (sign, class, word) = gate.is.shown();
-                            view! {
-                                <li class=class>
-                                    <span aria-hidden="true">{sign}</span>
-                                    <span>
-                                        <span class="unseen">{word}</span>
-                                        {gate.what}
-                                    </span>
-                                    <span class="r">{gate.figure}</span>
-                                </li>
-                            }
-                        })
-                        .collect_view()
-                }}
-            </ul>
+            <ul>{move || list.get().into_iter().map(draw).collect_view()}</ul>
         </section>
     }
 }
 
-fn gates(state: &State, policy: &Policy) -> Vec<Gate> {
-    let found = |finding: &Finding| Gate {
+/// What preflight found, in the same list: also asked before there is a rollout.
+#[component]
+pub fn Findings(findings: Vec<Finding>) -> impl IntoView {
+    view! {
+        <div class="gates">
+            <ul>{findings.iter().map(found).map(draw).collect_view()}</ul>
+        </div>
+    }
+}
+
+fn draw(gate: Gate) -> impl IntoView {
+    let (sign, class, word) = gate.is.shown();
+    view! {
+        <li class=class>
+            <span aria-hidden="true">{sign}</span>
+            <span>
+                <span class="unseen">{word}</span>
+                {gate.what}
+            </span>
+            <span class="r">{gate.figure}</span>
+        </li>
+    }
+}
+
+fn found(finding: &Finding) -> Gate {
+    Gate {
         is: match finding.verdict {
             Verdict::Pass => Is::Passed,
             Verdict::Warn => Is::Warned,
@@ -79,7 +84,10 @@ fn gates(state: &State, policy: &Policy) -> Vec<Gate> {
         },
         what: finding.question.clone(),
         figure: finding.detail.clone(),
-    };
+    }
+}
+
+fn gates(state: &State, policy: &Policy) -> Vec<Gate> {
     let mut gates: Vec<Gate> = state.findings.iter().map(found).collect();
     if gates.is_empty() {
         let is = if state.phase == Phase::Preflight { Is::Now } else { Is::Ahead };
