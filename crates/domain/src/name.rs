@@ -116,7 +116,7 @@ words! {
         if typed.contains("  ") {
             return Err(Wrong::new("Two spaces in a row can not be told from one: use one."));
         }
-        if matches!(typed.to_lowercase().as_str(), "engine" | "system" | "pilothouse" | "router") {
+        if matches!(typed.to_lowercase().as_str(), "engine" | "machine" | "nobody" | "pilothouse" | "router" | "somebody" | "system") {
             return Err(Wrong::new("That name is the system's own in the history: choose another."));
         }
         Ok(typed.to_owned())

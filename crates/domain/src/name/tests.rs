@@ -77,7 +77,7 @@ fn our_own_variables_can_not_be_set_by_a_configuration() {
 fn nobody_is_called_like_the_system() {
     assert!(ok::<PersonName>("Ana"));
     assert!(ok::<PersonName>("José Müller"));
-    for bad in ["", "engine", "System", "a  b", "a<b", "a\u{202e}b"] {
+    for bad in ["", "engine", "System", "nobody", "Machine", "a  b", "a<b", "a\u{202e}b"] {
         assert!(!ok::<PersonName>(bad), "{bad}");
     }
 }
