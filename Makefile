@@ -1,7 +1,7 @@
 # Each target sets up what it needs. The steps are scripts in tools/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop dev test example load bench sqlx setup
+.PHONY: help run stop dev test example load bench pictures sqlx setup
 
 help: ## Say what can be run
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ load: ## Put load on a service: make load URL=http://... OPTIONS="--rate 500 --s
 
 bench: ## Measure what a request costs in the router, and in HAProxy
 	@tools/bench
+
+pictures: ## Take the screenshots of the README, of the real program (after make test)
+	@cd end2end && npx --no-install playwright test --config pictures.config.ts
 
 sqlx: ## Check every query against the migrations, and keep the answers in .sqlx
 	@tools/sqlx
