@@ -11,7 +11,7 @@ import { expect, hydrated, test } from '../support/test.ts';
 
 // Observed long enough for a person, and a test, to look at both slots.
 const POLICY = 'passes=1,observe_for=6s,drain_for=2s,warm_for=120s,verify_within=20s';
-test.use({ settings: [{ PILOTHOUSE_POLICY: POLICY }, { scope: 'worker' }] });
+test.use({ settings: [{ PILOTHOUSE_POLICY: POLICY }, { scope: 'worker' }], fresh: ['first-day', { scope: 'worker' }] });
 
 test.beforeAll(async () => makeImages());
 

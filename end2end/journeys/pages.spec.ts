@@ -8,7 +8,7 @@ import { until } from '../support/machine.ts';
 import { Person } from '../support/person.ts';
 import { expect, hydrated, test } from '../support/test.ts';
 
-test.use({ settings: [QUICK, { scope: 'worker' }] });
+test.use({ settings: [QUICK, { scope: 'worker' }], fresh: ['pages', { scope: 'worker' }] });
 
 test.beforeAll(async () => makeImages());
 

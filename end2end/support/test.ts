@@ -10,6 +10,8 @@ export { expect };
 interface WorkerFixtures {
   /** Settings of the program as environment variables, beyond those that keep runs apart. */
   settings: Record<string, string>;
+  /** Whoever needs an installation that no other journey has touched gives it a name of its own. */
+  fresh: string;
   /** The real program, fresh for this worker: no admin yet, nothing deployed. */
   pilothouse: Pilothouse;
 }
@@ -25,6 +27,7 @@ interface TestFixtures {
 
 export const test = base.extend<TestFixtures, WorkerFixtures>({
   settings: [{}, { option: true, scope: 'worker' }],
+  fresh: ['', { option: true, scope: 'worker' }],
 
   pilothouse: [
     async ({ settings }, use) => {
