@@ -38,6 +38,10 @@ impl Baseline {
 /// What was read since the switch: enough to go on after a restart without judging a second twice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
+    /// The second in which traffic moved, Unix time: judged like any other, and not counted, because
+    /// the new slot had only a part of it.
+    #[serde(default)]
+    pub switched_at: i64,
     /// The last second that was read, Unix time.
     pub read_to: i64,
     /// Seconds read, with or without traffic.
@@ -142,7 +146,7 @@ impl Observation {
         let fresh: Vec<_> = seconds.iter().filter(|second| second.at > self.read_to).collect();
         for (left, second) in (0..fresh.len()).rev().zip(&fresh) {
             self.read_to = second.at;
-            self.seconds += 1;
+            self.seconds += u32::from(second.at > self.switched_at);
             self.open.add(second);
             self.total.add(second);
             let unready = unready.filter(|_| left == 0 || self.broken_in_a_row > 0);
@@ -159,6 +163,13 @@ impl Observation {
         self.broken_in_a_row =
             if broken.is_some() { self.broken_in_a_row.saturating_add(1) } else { 0 };
         self.broken_by = broken;
+    }
+
+    /// Whether the last window was fine. A broken one waits for the next, which makes it a breach or
+    /// not; where no more requests come, for as long again as was to be observed.
+    #[must_use]
+    pub fn is_settled(&self, policy: &Policy) -> bool {
+        self.broken_in_a_row == 0 || u64::from(self.open.seconds) >= policy.observe_for.as_secs()
     }
 
     /// Why the new slot may not stay: the limit that was broken twice in a row.

@@ -440,6 +440,7 @@ impl Stepping<'_> {
             self.state.evidence.confirmed_at = Some(at);
             self.state.evidence.switched_in_ms = u32::try_from(took.as_millis()).ok();
             // The second of the switch is read too: the new slot had nothing before it.
+            self.state.observation.switched_at = at.unix_timestamp();
             self.state.observation.read_to = at.unix_timestamp() - 1;
             return self.enter(Phase::Observing, Some(Command::Probe(pinned.new)));
         }
@@ -492,7 +493,8 @@ impl Stepping<'_> {
             }
         }
         let asked = matches!(self.look.reply, Some(Reply::Ready { .. }));
-        let proven = asked && unready.is_none() || self.state.alarm.is_some();
+        let well = asked && unready.is_none() && self.state.observation.is_settled(policy);
+        let proven = well || self.state.alarm.is_some();
         if u64::from(self.state.observation.seconds) >= policy.observe_for.as_secs() && proven {
             return self.enter(Phase::Draining, None);
         }

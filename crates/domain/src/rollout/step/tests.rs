@@ -503,6 +503,26 @@ fn a_bad_version_is_taken_back_within_three_seconds_of_the_switch() {
     assert!(took <= time::Duration::seconds(3), "{took}");
 }
 
+/// It broke in the last second of observing: the next window tells, not the clock.
+#[test]
+fn what_was_broken_last_is_not_proven() {
+    let observed = |open: u32| {
+        let mut state = state(Phase::Observing, false, false);
+        state.observation.seconds = 60;
+        state.observation.broken_in_a_row = 1;
+        state.observation.open.seconds = open;
+        let rollout = rollout(Kind::Deploy, state, None);
+        let slot = || SlotSeen { running: 1, count: 1, ..SlotSeen::default() };
+        let slots = PerSlot { blue: slot(), green: slot() };
+        let seen = Seen { routed: Some(Slot::Blue), foreign: None, written_at: None, slots };
+        let reply = Some(Reply::Ready { unready: None });
+        step(&rollout, &look(START, Ok(seen), reply)).state.phase
+    };
+
+    assert_eq!(observed(3), Phase::Observing);
+    assert_eq!(observed(60), Phase::Draining, "and without requests it does not wait for ever");
+}
+
 #[test]
 fn a_first_deploy_that_is_bad_ends_failed_and_routed_to_none() {
     let mut world = World::new(true);
