@@ -63,7 +63,7 @@ export const IMAGES = {
   v2: 'pilothouse-e2e:2.0.0',
   /** Never ready. */
   unready: 'pilothouse-e2e:3.0.0-unready',
-  /** Answers 500 from two seconds after its first request on. */
+  /** Answers 500 soon after its first request: observing for two seconds has to see two bad windows. */
   breaks: 'pilothouse-e2e:4.0.0-breaks',
   /** Healthy, and says it is another version. */
   liar: 'pilothouse-e2e:5.0.0-liar',
@@ -73,7 +73,7 @@ export async function makeImages(): Promise<void> {
   await helloImage(IMAGES.v1);
   await helloImage(IMAGES.v2);
   await helloImage(IMAGES.unready, 'HELLO_FAIL_READY=1');
-  await helloImage(IMAGES.breaks, 'HELLO_FAIL_AFTER_S=1');
+  await helloImage(IMAGES.breaks, 'HELLO_FAIL_AFTER_S=0.2');
   await helloImage(IMAGES.liar, 'HELLO_REPORT_VERSION=1.0.0');
 }
 
