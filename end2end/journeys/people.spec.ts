@@ -62,6 +62,7 @@ test('"could I?" is answered before the click, with scripts and without', async 
     const production = one.getByRole('listitem').filter({ has: one.getByRole('heading', { name: 'production' }) });
 
     await production.getByRole('button', { name: 'Could I?' }).click();
+    await one.waitForURL(/inquiry=/);
 
     await expect(async () => {
       if (one === plain) await one.reload();
