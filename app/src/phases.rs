@@ -317,6 +317,7 @@ mod tests {
             previous: None,
             size: 1,
             warm: true,
+            puts_back: false,
         });
 
         let line = steps(&seen(&policy, &state, &[]));

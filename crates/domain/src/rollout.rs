@@ -261,6 +261,10 @@ pub struct Pinned {
     pub size: u16,
     /// The slot was warm: it was neither filled nor verified by this rollout.
     pub warm: bool,
+    /// Traffic is put back to what is live, from where a foreign hand sent it. There is no previous
+    /// slot then, and what the hand wrote may be written over.
+    #[serde(default)]
+    pub puts_back: bool,
 }
 
 /// What was live before.

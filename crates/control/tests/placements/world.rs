@@ -164,7 +164,8 @@ impl World {
             let previous = place.previous();
             let new = previous.map_or(Slot::Blue, |previous| previous.slot.other());
             let maker = current.rollout.id;
-            state.pinned = Some(Pinned { new, maker, previous, size: 1, warm: false });
+            state.pinned =
+                Some(Pinned { new, maker, previous, size: 1, warm: false, puts_back: false });
         }
         if phase.is_end() {
             state.ending = Some(Ending { end: phase, why: "the test says so".to_owned() });

@@ -4,7 +4,7 @@ use crate::{
     policy::Policy,
     release::Pair,
     rollout::Request,
-    target::{Second, SlotTraffic},
+    target::{Second, SlotTraffic, Verdict},
 };
 use time::macros::datetime;
 use uuid::Uuid;
@@ -50,7 +50,13 @@ fn pinned(first: bool, warm: bool) -> Pinned {
         previous: (!first).then(previous),
         size: 1,
         warm,
+        puts_back: false,
     }
+}
+
+/// Blue is live, and a hand sent the traffic away.
+fn putting_back(warm: bool) -> Pinned {
+    Pinned { maker: maker(3), puts_back: true, ..pinned(true, warm) }
 }
 
 fn state(phase: Phase, first: bool, warm: bool) -> State {
@@ -146,10 +152,21 @@ fn troubles() -> Vec<Option<Trouble>> {
 fn everything(mut check: impl FnMut(&Rollout, &Look<'_>, &Step)) {
     for kind in [Kind::Deploy, Kind::Rollback] {
         for phase in Phase::ALL {
-            for (first, warm) in [(false, false), (true, false), (false, true)] {
+            let pins = [
+                pinned(false, false),
+                pinned(true, false),
+                pinned(false, true),
+                putting_back(false),
+                putting_back(true),
+            ];
+            for pinned in pins {
+                if pinned.puts_back && kind == Kind::Deploy {
+                    continue;
+                }
                 for trouble in troubles() {
                     for ask in [None, Some(Ask::Abort), Some(Ask::Promote), Some(Ask::Retry)] {
-                        let mut state = state(phase, first, warm);
+                        let mut state = state(phase, false, false);
+                        state.pinned = state.pinned.map(|_| pinned);
                         state.trouble.clone_from(&trouble);
                         let rollout = rollout(kind, state, ask);
                         for seen in sights() {
@@ -179,11 +196,14 @@ fn what_must_always_hold_holds_in_every_state() {
         // The slot that serves is never stopped, and nothing is stopped unseen.
         if let Some(Command::Empty(slot)) = step.command {
             assert!(look.seen.is_ok() && routed != Some(slot), "{}", at());
+            // Nor what is live by our own record, wherever a hand sent the traffic.
+            assert!(!now.pinned.is_some_and(|pinned| pinned.puts_back), "{}", at());
         }
         // Nor is it refilled with something else.
         if let Some(Command::Fill(slot)) = step.command {
             let back = now.phase == Phase::SwitchingBack;
-            assert!(routed != Some(slot) || back, "{}", at());
+            let same = now.pinned.is_some_and(|pinned| pinned.puts_back);
+            assert!(routed != Some(slot) || back || same, "{}", at());
         }
         // Forward is written in one phase only, back in one only, and to where it came from.
         let before = now.pinned.and_then(|pinned| pinned.previous).map(|previous| previous.slot);
@@ -327,6 +347,7 @@ struct World {
     green: u16,
     failing: bool,
     wrong_version: bool,
+    warm_ready: bool,
     history: Vec<Phase>,
 }
 
@@ -339,6 +360,7 @@ impl World {
             green: u16::from(!first),
             failing: false,
             wrong_version: false,
+            warm_ready: false,
             history: Vec::new(),
         }
     }
@@ -346,7 +368,8 @@ impl World {
     fn perform(&mut self, command: Option<Command>) -> Option<Reply> {
         match command? {
             Command::Preflight => {
-                Some(Reply::Findings { findings: vec![finding(Verdict::Pass)], warm_ready: false })
+                let findings = vec![finding(Verdict::Pass)];
+                Some(Reply::Findings { findings, warm_ready: self.warm_ready })
             }
             Command::Fill(slot) => {
                 *self.count(slot) = 1;
@@ -407,7 +430,7 @@ impl World {
     /// Runs to an end. `crash` is the step after which the reply is lost, as after `kill -9`, and
     /// the saved state is read again.
     fn run(&mut self, rollout: &mut Rollout, crash: Option<usize>) {
-        let first = self.routed.is_none();
+        let first = self.routed.is_none() && self.green == 0;
         let mut reply = None;
         for turn in 0..1000 {
             self.at += time::Duration::milliseconds(500);
@@ -599,6 +622,48 @@ fn seen(routed: Slot) -> Seen {
     let slot = SlotSeen { running: 1, count: 1, in_flight: Some(0), ..SlotSeen::default() };
     let slots = PerSlot { blue: slot.clone(), green: slot };
     Seen { routed: Some(routed), foreign: None, written_at: None, slots }
+}
+
+/// Its addresses may be gone from the route: a rollback had begun to empty it.
+#[test]
+fn a_refused_way_back_is_filled_again_once() {
+    let refused = || look(START, Ok(seen(Slot::Blue)), Some(Reply::Refused("empty".to_owned())));
+    let back = rollout(Kind::Rollback, state(Phase::SwitchingBack, false, false), None);
+
+    let filled = step(&back, &refused());
+    let again = step(&rollout(Kind::Rollback, filled.state.clone(), None), &refused());
+
+    assert_eq!((filled.command, &filled.state.trouble), (Some(Command::Fill(Slot::Green)), &None));
+    assert!(matches!(again.state.trouble, Some(Trouble::NoWayBack { .. })));
+}
+
+/// A hand withdrew the traffic, or sent it to a slot of which nothing is known.
+#[test]
+fn what_a_hand_sent_away_is_put_back_in_one_switch_and_nothing_is_removed() {
+    for routed in [None, Some(Slot::Blue)] {
+        let mut world = World::new(false);
+        world.routed = routed;
+        world.warm_ready = true;
+        let mut back = rollout(Kind::Rollback, State::queued(START), None);
+        back.pair = previous().pair;
+
+        world.run(&mut back, None);
+
+        use Phase::*;
+        assert_eq!(world.history, [Preflight, Switching, Observing, Draining, Succeeded]);
+        assert_eq!((world.routed, world.green), (Some(Slot::Green), 1));
+    }
+}
+
+#[test]
+fn what_is_there_again_by_itself_is_not_put_back() {
+    let mut world = World::new(false);
+    let mut back = rollout(Kind::Rollback, State::queued(START), None);
+    back.pair = previous().pair;
+
+    world.run(&mut back, None);
+
+    assert_eq!((back.state.phase, world.green), (Phase::Aborted, 1));
 }
 
 /// After an outage of ours the deadline has passed, and nobody has tried yet.
