@@ -5,6 +5,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { randomBytes } from 'node:crypto';
+import type { Locator, Page } from '@playwright/test';
 import { Demo, GOOD, IMAGES, makeImages } from '../support/demo.ts';
 import { containers } from '../support/docker.ts';
 import { Load } from '../support/load.ts';
@@ -188,8 +189,14 @@ test('what a hand removes is restored, what is a stranger stays, what is left ov
   expect(await demo.get('/version')).toContain('1.0.0');
 });
 
-test('the glass is broken on a settled placement, and while it is observed', async ({ pilothouse }) => {
-  test.setTimeout(120_000);
+async function putsBack(page: Page, placement: Locator): Promise<void> {
+  await placement.getByRole('button', { name: 'Put it back' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Put it back' }).click();
+  await expect(page.getByRole('dialog')).toBeHidden();
+}
+
+test('the glass is broken on a settled placement, and while it is observed', async ({ pilothouse, page, context }) => {
+  test.setTimeout(180_000);
   const ana = await Person.admin(pilothouse);
   const demo = await Demo.add(pilothouse, ana, 'glass');
   const [v1, v2] = [await demo.release(IMAGES.v1), await demo.release(IMAGES.v2)];
@@ -202,8 +209,24 @@ test('the glass is broken on a settled placement, and while it is observed', asy
   await hand('blue');
   await until('it is adopted', 20, async () => (await demo.cell()).live?.release.name === '1.0.0');
   expect((await demo.cell()).warm?.release.name).toBe('2.0.0');
-  await demo.ends(await demo.rollsBack());
-  expect((await demo.cell()).live?.release.name).toBe('2.0.0');
+  await ana.enters(context);
+  await page.goto('/projects/demo/services/glass');
+  const placement = page.getByRole('listitem', { name: 'local' });
+  await expect(placement).toContainText('the pager');
+  await putsBack(page, placement);
+  await until('it is back', 30, async () => (await demo.cell()).live?.release.name === '2.0.0');
+  await demo.ends((await demo.cell()).newest!);
+
+  // Sent nowhere: nothing has to be started to have it back.
+  const before = await slot(demo, 'green');
+  await hand('none');
+  await until('it is told', 20, async () => !!(await demo.cell()).drift?.includes('withdrawn'));
+  await expect(placement).toContainText('withdrawn');
+  await putsBack(page, placement);
+  await until('it answers', 30, async () => (await demo.get('/version')).includes('2.0.0'));
+  await demo.ends((await demo.cell()).newest!);
+  expect(await slot(demo, 'green')).toEqual(before);
+  await until('nothing differs', 20, async () => (await demo.cell()).drift === null);
 
   const rollout = await demo.deploys(v1);
   await demo.reaches(rollout, 'observing');

@@ -43,6 +43,7 @@ export interface Cell {
   warm: { slot: 'blue' | 'green'; release: Named; until: string } | null;
   active: { id: string; state: State } | null;
   held: boolean;
+  drift: string | null;
 }
 
 interface ServicePage {

@@ -103,7 +103,14 @@ pub fn Deploy(
     .into_any()
 }
 
-/// Puts the traffic back on the warm slot, or makes an earlier pair live again.
+/// Where the one button back leads: to where a foreign hand took the traffic from, else to the warm
+/// slot.
+pub fn way_back(cell: &Cell) -> Option<ReleaseName> {
+    cell.put_back.clone().or_else(|| cell.warm.as_ref().map(|warm| warm.release.clone()))
+}
+
+/// Puts the traffic back on the warm slot or where a foreign hand took it from, or makes an earlier
+/// pair live again.
 #[component]
 pub fn GoBack(
     service: String,
@@ -127,10 +134,26 @@ pub fn GoBack(
     ];
     let name = format!("back-{}-{}-{configuration}", cell.placement, to.id);
     let action = Actions::<RollBack>::of(&name);
-    let label = format!("Roll back to {}", to.name);
-    let trigger = if trigger.is_empty() { label.clone() } else { trigger };
-    let title = format!("Roll {service} back to {} in {}", to.name, cell.environment_name);
-    let mut effect = if warm {
+    let puts_back = configuration.is_empty() && cell.put_back.is_some();
+    let (label, title) = if puts_back {
+        let title = format!(
+            "Put the traffic of {service} in {} back to {}",
+            cell.environment_name, to.name
+        );
+        ("Put it back".to_owned(), title)
+    } else {
+        let title = format!("Roll {service} back to {} in {}", to.name, cell.environment_name);
+        (format!("Roll back to {}", to.name), title)
+    };
+    let trigger = if trigger.is_empty() || puts_back { label.clone() } else { trigger };
+    let mut effect = if puts_back {
+        format!(
+            "Past Pilothouse, {}. All new requests go to {} again: in one switch if it is ready, \
+             else after it was started and checked.",
+            cell.drift.as_deref().unwrap_or("the traffic was moved"),
+            to.name
+        )
+    } else if warm {
         format!(
             "{} is up and warm: all new requests go to it in one switch, within a second. Nothing \
              has to be started.",

@@ -115,6 +115,8 @@ pub struct Cell {
     pub held: bool,
     /// What differs from what should be.
     pub drift: Option<String>,
+    /// What gets the traffic when what a foreign hand did is put back, where there is something to.
+    pub put_back: Option<ReleaseName>,
     pub may: Allowed,
     /// The newest rollout of the placement: a start names it, and is refused if there is a newer.
     pub newest: Option<RolloutId>,
@@ -337,6 +339,8 @@ pub struct HistoryPage {
     pub proven: Proven,
     /// Whether the database's grants protect the history from the program itself.
     pub protected_by_grants: bool,
+    /// May prove all of it and take it away.
+    pub may_prove: bool,
     /// For the filter's lists.
     pub people: Vec<String>,
     pub services: Vec<String>,
@@ -467,4 +471,6 @@ pub struct SessionRow {
 pub struct NewServicePage {
     pub projects: Vec<Name>,
     pub environments: Vec<Name>,
+    /// Under which names services come: `SERVICE.PROJECT.ENVIRONMENT.localhost`.
+    pub base_domain: HostName,
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     Conn, Result,
-    placements::size,
+    placements::{put_back, size},
     words::{kind, slot, word},
 };
 use domain::{
@@ -52,6 +52,7 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
         r#"
         select
             p.id as "placement: PlacementId", p.size, p.held, p.drift,
+            p.moved_by, p.route_epoch, p.route_slot,
             s.id as "service: ServiceId", s.name as service_name,
             s.spec -> 'exposure' as "exposure!: Json<Exposure>",
             pr.id as "project: ProjectId", pr.name as project_name,
@@ -122,6 +123,21 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
                     }
                     _ => None,
                 };
+            let routed = match row.route_epoch {
+                Some(_) => Some(slot(row.route_slot.as_deref())?),
+                None => None,
+            };
+            let put_back = put_back(
+                routed,
+                live.as_ref().map(|live| live.slot),
+                warm.as_ref().map(|warm| warm.slot),
+                row.moved_by.is_some(),
+            );
+            let put_back = put_back.and_then(|to| {
+                let live = live.as_ref().filter(|live| live.slot == to).map(|live| &live.release);
+                let warm = warm.as_ref().filter(|warm| warm.slot == to).map(|warm| &warm.release);
+                live.or(warm).cloned()
+            });
             Ok(Drawn {
                 project: row.project,
                 project_name: word(&row.project_name)?,
@@ -142,6 +158,7 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
                     next,
                     held: row.held,
                     drift: row.drift,
+                    put_back,
                     may: Allowed::default(),
                     newest: row.newest,
                 },

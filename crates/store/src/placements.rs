@@ -67,6 +67,8 @@ pub struct Placement {
     /// What deploys by itself waits until a person lifts it.
     pub held: bool,
     pub drift: Option<String>,
+    /// Who moved the traffic past us since our last switch.
+    pub moved_by: Option<String>,
     pub epoch: i64,
     pub holder: Option<NodeId>,
     /// The kinds of the rollouts that are active or wait: warmth does not end by time while one is
@@ -97,6 +99,18 @@ impl Placement {
             placement: Some(self.id),
             rollout,
         }
+    }
+
+    /// Which slot's pair gets the traffic when what a foreign hand did is put back. `None`: nothing
+    /// is to be put back.
+    #[must_use]
+    pub fn to_put_back(&self) -> Option<Slot> {
+        put_back(
+            self.route.map(|route| route.slot),
+            self.live.map(|live| live.slot),
+            self.warm.map(|warm| warm.slot),
+            self.moved_by.is_some(),
+        )
     }
 
     /// The live slot as a rollout pins it before it replaces it.
@@ -157,7 +171,7 @@ pub async fn load_all(conn: &mut Conn, ids: &[PlacementId]) -> Result<Vec<Placem
         r#"
         select
             p.id as "id: PlacementId", p.size, p.epoch, p.holder as "holder: NodeId", p.held, p.drift,
-            p.route_epoch, p.route_revision, p.route_slot,
+            p.moved_by, p.route_epoch, p.route_revision, p.route_slot,
             p.live_slot, p.live_release_id as "live_release: ReleaseId",
             p.live_configuration_id as "live_configuration: ConfigurationId",
             p.live_maker as "live_maker: RolloutId", p.live_since,
@@ -244,12 +258,27 @@ pub async fn load_all(conn: &mut Conn, ids: &[PlacementId]) -> Result<Vec<Placem
                 warm,
                 held: row.held,
                 drift: row.drift,
+                moved_by: row.moved_by,
                 epoch: row.epoch,
                 holder: row.holder,
                 busy_with: row.busy_with.iter().map(|k| kind(k)).collect::<Result<_>>()?,
             })
         })
         .collect()
+}
+
+/// The rule of [`Placement::to_put_back`]: what is live, if traffic goes elsewhere or nowhere; else what
+/// was live before a hand moved it, as long as it is warm. `routed`: as it was confirmed last.
+pub(crate) fn put_back(
+    routed: Option<Option<Slot>>,
+    live: Option<Slot>,
+    warm: Option<Slot>,
+    moved: bool,
+) -> Option<Slot> {
+    match (routed?, live) {
+        (routed, Some(live)) if routed != Some(live) => Some(live),
+        _ => warm.filter(|_| moved),
+    }
 }
 
 /// A size in a column.
@@ -341,6 +370,20 @@ pub async fn set_hold(conn: &mut Conn, held: &Held) -> Result<bool> {
         held.placement.0,
         held.node.0,
         held.epoch,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes who moved the traffic past us, or that where it goes is our own doing again.
+pub async fn set_moved_by(conn: &mut Conn, held: &Held, who: Option<&str>) -> Result<bool> {
+    let done = sqlx::query!(
+        "update placements set moved_by = left($4, 1000) where id = $1 and holder = $2 and epoch = $3",
+        held.placement.0,
+        held.node.0,
+        held.epoch,
+        who,
     )
     .execute(conn)
     .await?;

@@ -1,7 +1,7 @@
 //! A cell of the board: what is live, how it is, what rolls, and the next thing to do.
 
 use crate::components::{
-    moves::{Deploy, GoBack},
+    moves::{Deploy, GoBack, way_back},
     placement::{Facts, Failed, LiveMark, Rolls},
     warmth::Warmth,
 };
@@ -93,7 +93,7 @@ fn Top(cell: Cell) -> impl IntoView {
 fn Settled(service: String, cell: Cell) -> impl IntoView {
     let warm = cell.warm.clone();
     let deploys = cell.next.clone().filter(|_| cell.may.start && cell.waiting.is_none());
-    let goes_back = warm.clone().filter(|_| cell.may.roll_back && cell.waiting.is_none());
+    let goes_back = way_back(&cell).filter(|_| cell.may.roll_back && cell.waiting.is_none());
     let has_act = deploys.is_some() || goes_back.is_some();
     view! {
         {cell.live.clone().map(|running| view! { <Facts cell=cell.clone() running /> })}
@@ -115,12 +115,12 @@ fn Settled(service: String, cell: Cell) -> impl IntoView {
                                 }
                             })}
                         {goes_back
-                            .map(|warm| {
+                            .map(|to| {
                                 view! {
                                     <GoBack
                                         service=service.clone()
                                         cell=cell.clone()
-                                        to=warm.release
+                                        to
                                         warm=true
                                         trigger="Roll back"
                                         class="small"

@@ -1,7 +1,7 @@
 //! The one action, always in the same place: what may be asked now, by the rule that also refuses on
 //! the server.
 
-use crate::components::moves::{AskOf, Deploy, GoBack};
+use crate::components::moves::{AskOf, Deploy, GoBack, way_back};
 use domain::{
     rollout::{self, Ask, Kind, Phase, State},
     view::RolloutPage as Page,
@@ -119,7 +119,7 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
     let forward = page.card.kind == Kind::Deploy;
     if phase == Phase::Succeeded && forward && ours_is_live && cell.may.roll_back && !busy {
         let warm = cell.warm.clone();
-        let to = warm.as_ref().map(|warm| warm.release.clone()).or_else(|| page.card.from.clone());
+        let to = way_back(&cell).or_else(|| page.card.from.clone());
         let hint = if warm.is_some() { "the way back is warm: one switch" } else { "" };
         return view! {
             <span class="soft hint">{hint}</span>

@@ -10,7 +10,7 @@ use crate::{
         ask_form::AskForm,
         field::{Checkbox, Choice, Field, TextField},
         form::{Form, Send},
-        moves::{GoBack, reason_field},
+        moves::{GoBack, reason_field, way_back},
         placement::{Facts, Failed, LiveMark, Rolls},
         warmth::StillWarm,
         when::Ago,
@@ -119,17 +119,10 @@ fn Card(
                 })}
             <div class="act">
                 <DeployAny service=service.clone() card=card.clone() releases />
-                {warm
+                {way_back(&cell)
                     .filter(|_| cell.may.roll_back && active.is_none())
-                    .map(|warm| {
-                        view! {
-                            <GoBack
-                                service=service.clone()
-                                cell=cell.clone()
-                                to=warm.release
-                                warm=true
-                            />
-                        }
+                    .map(|to| {
+                        view! { <GoBack service=service.clone() cell=cell.clone() to warm=true /> }
                     })}
             </div>
             <EarlierPairs service=service.clone() card=card.clone() />

@@ -22,9 +22,16 @@ fn way_back(active: &Standing, placement: &Placement) -> Option<Pair> {
     }
 }
 
+/// What gets the traffic when what a foreign hand did is put back.
+fn put_back(placement: &Placement) -> Option<Pair> {
+    let slot = placement.to_put_back()?;
+    let live = placement.live.filter(|live| live.slot == slot).map(|live| live.pair);
+    live.or(placement.warm.filter(|warm| warm.slot == slot).map(|warm| warm.pair))
+}
+
 impl Control {
-    /// Restores a pair that was live. Without a release it is the one before: the warm one, or what
-    /// the active rollout replaces. Without a configuration it is the last one with which that
+    /// Restores a pair that was live. Without a release it is the one before: the warm one, what the
+    /// active rollout replaces, or what is live where a foreign hand sent the traffic elsewhere. Without a configuration it is the last one with which that
     /// release was live here.
     ///
     /// If that very pair is already being restored, the click joins and gets that rollout.
@@ -87,7 +94,10 @@ impl Control {
             }
             active => {
                 queue.expect_newest(newest)?;
-                if active.is_none() && placement.live.is_some_and(|live| live.pair == pair) {
+                if active.is_none()
+                    && placement.live.is_some_and(|live| live.pair == pair)
+                    && put_back(&placement) != Some(pair)
+                {
                     return Err(Problem::conflict("That is what is live. There is nothing to do."));
                 }
                 if let Some(active) = active
@@ -118,11 +128,12 @@ impl Control {
         let origin = &asked.origin;
         let before = match &queue.active {
             Some(active) => way_back(active, placement),
-            None => placement.warm.map(|warm| warm.pair),
+            None => put_back(placement).or(placement.warm.map(|warm| warm.pair)),
         };
         if let (Some(release), Some(configuration)) = (release, configuration) {
             let pair = Pair { release, configuration };
             let known = before == Some(pair)
+                || placement.live.is_some_and(|live| live.pair == pair)
                 || placement.warm.is_some_and(|warm| warm.pair == pair)
                 || store::rollouts::pages::was_live(tx, placement.id, pair)
                     .await

@@ -11,7 +11,7 @@ mod after;
 mod back;
 mod before;
 
-use super::{Ask, Ending, Kind, Phase, Pinned, Previous, Rollout, State, Trouble};
+use super::{Ask, Ending, Phase, Previous, Rollout, State, Trouble};
 use crate::{
     observing::Baseline,
     slot::{PerSlot, Slot},

@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    super::{Kind, Pinned},
+    *,
+};
 use crate::{
     id::{ConfigurationId, PlacementId, ReleaseId, RolloutId, UserId},
     policy::Policy,
