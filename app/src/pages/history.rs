@@ -9,7 +9,7 @@ use domain::view::{HistoryFilter, HistoryPage as View};
 use filter::{Chips, Wanted, export, query_of, read};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{components::Redirect, hooks::use_query_map};
 use row::OneRow;
 use seal::Seal;
 
@@ -17,16 +17,23 @@ use seal::Seal;
 #[component]
 pub fn HistoryPage() -> impl IntoView {
     let query = use_query_map();
+    // A form sends its empty fields too. The address that is sent on, and bookmarked, is without.
+    let asked = query.get_untracked();
+    if asked.into_iter().any(|(_, word)| word.is_empty()) {
+        let path = format!("/history{}", query_of(&read(&query.get_untracked())));
+        return view! { <Redirect path /> }.into_any();
+    }
     let page = Resource::new_blocking(move || read(&query.read()), history::history);
     view! {
         <Title text="History" />
         <Loaded page draw=|view: View| view! { <Draw view /> }.into_any() />
     }
+    .into_any()
 }
 
 #[component]
 fn Draw(view: View) -> impl IntoView {
-    let View { filter, rows, older, proven, protected_by_grants, .. } = view.clone();
+    let View { filter, rows, older, proven, protected_by_grants, may_prove, .. } = view.clone();
     let is_filtered = filter != HistoryFilter { before: filter.before, ..HistoryFilter::default() };
     let back = (filter.before.is_some())
         .then(|| query_of(&HistoryFilter { before: None, ..filter.clone() }));
@@ -35,19 +42,34 @@ fn Draw(view: View) -> impl IntoView {
     view! {
         <div class="head">
             <h1>"History"</h1>
-            <Seal proven protected_by_grants />
+            <Seal proven protected_by_grants may_prove />
         </div>
         <div class="filters">
             <Chips filter=filter.clone() />
             <Wanted view />
-            <span class="take">
-                <a class="button small" href=export("csv", &filter) download="" rel="external">
-                    "CSV"
-                </a>
-                <a class="button small" href=export("jsonl", &filter) download="" rel="external">
-                    "JSON Lines"
-                </a>
-            </span>
+            {may_prove
+                .then(|| {
+                    view! {
+                        <span class="take">
+                            <a
+                                class="button small"
+                                href=export("csv", &filter)
+                                download=""
+                                rel="external"
+                            >
+                                "CSV"
+                            </a>
+                            <a
+                                class="button small"
+                                href=export("jsonl", &filter)
+                                download=""
+                                rel="external"
+                            >
+                                "JSON Lines"
+                            </a>
+                        </span>
+                    }
+                })}
         </div>
         {if rows.is_empty() {
             view! {

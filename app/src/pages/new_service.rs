@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use domain::{
-    name::{ImageReference, Name},
+    name::{HostName, ImageReference, Name},
     view::NewServicePage as View,
 };
 use leptos::prelude::*;
@@ -46,7 +46,7 @@ fn NewForm(view: View, add: ServerAction<AddService>) -> impl IntoView {
                 .collect_view()}
         </datalist>
         <Form action=add>
-            <Names environments=view.environments />
+            <Names environments=view.environments base_domain=view.base_domain />
             <Field
                 name="image"
                 label="Image"
@@ -83,7 +83,7 @@ fn NewForm(view: View, add: ServerAction<AddService>) -> impl IntoView {
 
 /// Project and name, and the host names that follow from them.
 #[component]
-fn Names(environments: Vec<Name>) -> impl IntoView {
+fn Names(environments: Vec<Name>, base_domain: HostName) -> impl IntoView {
     let fields = Fields::here();
     let project = RwSignal::new(fields.first("project", String::new()));
     let name = RwSignal::new(fields.first("name", String::new()));
@@ -96,7 +96,7 @@ fn Names(environments: Vec<Name>) -> impl IntoView {
             .iter()
             .map(|environment| {
                 view! {
-                    <li class="mono">{format!("{name}.{project}.{environment}.localhost")}</li>
+                    <li class="mono">{format!("{name}.{project}.{environment}.{base_domain}")}</li>
                 }
             })
             .collect_view()

@@ -77,7 +77,8 @@ impl Control {
         filter: HistoryFilter,
     ) -> Result<HistoryPage, Problem> {
         let origin = &asked.origin;
-        self.permit(asked, Action::View, &Place::everything()).await?;
+        let everything = Place::everything();
+        self.permit(asked, Action::View, &everything).await?;
         let windows = asked.actor.windows();
         let mut conn = self.connection(origin).await?;
         let head = history::head(&mut conn).await.or_problem(origin)?;
@@ -114,6 +115,7 @@ impl Control {
             rows: shown,
             proven: self.proving.last(),
             protected_by_grants: protected,
+            may_prove: asked.actor.may(Action::HistoryView, everything.scope, everything.protection),
             people: lists.people,
             services: lists.services,
             environments: lists.environments,

@@ -57,6 +57,7 @@ impl Control {
                 .filter(|known| may(Action::View, &places::of_environment(&known.environment)))
                 .map(|known| known.environment.name)
                 .collect(),
+            base_domain: self.settings.base_domain.clone(),
         })
     }
 

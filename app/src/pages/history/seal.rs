@@ -13,7 +13,12 @@ use leptos::prelude::*;
 
 /// What was proven last, or just now.
 #[component]
-pub(super) fn Seal(proven: Proven, protected_by_grants: bool) -> impl IntoView {
+pub(super) fn Seal(
+    proven: Proven,
+    protected_by_grants: bool,
+    /// Proving reads all of it, so it is for those who may.
+    may_prove: bool,
+) -> impl IntoView {
     let verify = ServerAction::<VerifyHistory>::new();
     let now = Signal::derive(move || {
         let just_proven = verify.value().get().and_then(Result::ok);
@@ -22,9 +27,14 @@ pub(super) fn Seal(proven: Proven, protected_by_grants: bool) -> impl IntoView {
     view! {
         <div class="seal" class:broken=move || matches!(now.get(), Proven::Broken { .. })>
             <p role="status">{move || view! { <Said proven=now.get() /> }}</p>
-            <Form action=verify class="inline">
-                <Send label="Verify now" sending="Verifying …" class="small" />
-            </Form>
+            {may_prove
+                .then(|| {
+                    view! {
+                        <Form action=verify class="inline">
+                            <Send label="Verify now" sending="Verifying …" class="small" />
+                        </Form>
+                    }
+                })}
             {(!protected_by_grants)
                 .then(|| {
                     view! {
