@@ -7,7 +7,6 @@ use crate::{
     api::{
         Answer,
         releases::{LookUpImage, MakeRelease},
-        services,
     },
     components::{
         failure::Failure,
@@ -18,7 +17,7 @@ use crate::{
         when::{Ago, LongAgo},
     },
     format,
-    pages::service_edit::named,
+    pages::service::service_here,
 };
 use domain::{
     error::Problem,
@@ -29,7 +28,7 @@ use domain::{
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::{use_location, use_params_map, use_query_map};
+use leptos_router::hooks::{use_location, use_query_map};
 
 /// What the forms of this page do.
 #[derive(Clone, Copy)]
@@ -42,17 +41,9 @@ struct Acts {
 #[component]
 pub fn NewReleasePage() -> impl IntoView {
     let acts = Acts { look_up: ServerAction::new(), make: ServerAction::new() };
-    let (params, query) = (use_params_map(), use_query_map());
-    let names = move || {
-        let params = params.read();
-        (params.get("project").unwrap_or_default(), params.get("service").unwrap_or_default())
-    };
-    let service = Resource::new_blocking(names, |(project, service)| async move {
-        let (project, service) = named(&project, &service)?;
-        services::service(project, service).await
-    });
+    let service = service_here();
     let inquiry = inquiry::follow();
-    let image = query.get_untracked().get("image").unwrap_or_default();
+    let image = use_query_map().get_untracked().get("image").unwrap_or_default();
 
     view! {
         <Title text="New release" />
@@ -223,6 +214,21 @@ fn Make(id: InquiryId, facts: ImageFacts, service: Service, acts: Acts) -> impl 
     }
 }
 
+/// Under which name an image was looked up, and what it was then.
+#[component]
+pub fn Named(reference: String, id: String) -> impl IntoView {
+    view! {
+        <div>
+            <dt>"Image"</dt>
+            <dd class="mono wrap">{reference}</dd>
+        </div>
+        <div>
+            <dt>"Content"</dt>
+            <dd class="mono wrap">{id}</dd>
+        </div>
+    }
+}
+
 /// What an engine says about an image.
 #[component]
 pub fn Facts(
@@ -245,10 +251,7 @@ pub fn Facts(
     };
     view! {
         <dl class="facts-list">
-            <div>
-                <dt>"Content"</dt>
-                <dd class="mono wrap">{facts.id.to_string()}</dd>
-            </div>
+            <Named reference=facts.reference.to_string() id=facts.id.to_string() />
             <div>
                 <dt>"Size"</dt>
                 <dd>{format::bytes(facts.size_bytes)}</dd>

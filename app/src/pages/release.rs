@@ -13,7 +13,7 @@ use crate::{
         when::LongAgo,
     },
     format,
-    pages::new_release::Facts,
+    pages::new_release::{Facts, Named},
 };
 use domain::{
     error::Problem,
@@ -89,12 +89,18 @@ fn Draw(
         <div class="sections">
             <section aria-labelledby="image">
                 <h2 id="image">"Image"</h2>
-                <p class="mono wrap">{row.reference}</p>
                 {match facts {
                     Some(facts) => {
                         view! { <Facts facts port=spec.exposure.port() user=spec.user /> }.into_any()
                     }
-                    None => view! { <p class="mono wrap soft">{row.image}</p> }.into_any(),
+                    None => {
+                        view! {
+                            <dl class="facts-list">
+                                <Named reference=row.reference id=row.image />
+                            </dl>
+                        }
+                            .into_any()
+                    }
                 }}
             </section>
             <section aria-labelledby="spec">
@@ -118,11 +124,10 @@ fn Against(
     let now = match &cell.live {
         Some(live) => view! {
             <span class="mono">{live.release.name.clone()}</span>
-            " "
             <SlotMark of=live.slot />
         }
         .into_any(),
-        None => view! { <span class="soft">"nothing is deployed"</span> }.into_any(),
+        None => view! { <span class="soft">"not deployed"</span> }.into_any(),
     };
     let about = match (&cell.live, is_live, changes.is_empty()) {
         (_, true, _) => Some("This release is live here."),
@@ -158,7 +163,7 @@ fn Against(
         <li class:protected=cell.protected>
             <h3>{cell.environment_name.to_string()}</h3>
             <div>
-                <p>{now}</p>
+                <p class="top">{now}</p>
                 {about.map(|about| view! { <p class="soft">{about}</p> })}
                 {differs.then(|| view! { <Diff changes /> })}
                 {cell
@@ -227,8 +232,9 @@ fn Answered(placement: String, inquiry: Resource<Answer<Option<InquiryPage>>>) -
 #[component]
 fn Spec(spec: ServiceSpec) -> impl IntoView {
     let check = &spec.readiness;
-    let every = format!(
-        "every {}, within {}, {} to start",
+    let readiness = format!(
+        "{}, every {}, answered within {}, {} to start",
+        check.path,
         seconds(check.interval),
         seconds(check.timeout),
         seconds(check.start_period)
@@ -236,8 +242,7 @@ fn Spec(spec: ServiceSpec) -> impl IntoView {
     let or = |value: Option<String>, other: &str| value.unwrap_or_else(|| other.to_owned());
     let facts = [
         ("Port", or(spec.exposure.port().map(|port| port.to_string()), "nothing comes in")),
-        ("Check", check.path.to_string()),
-        ("", every),
+        ("Check", readiness),
         (
             "Version field",
             or(spec.version_field.as_ref().map(|field| field.as_str().to_owned()), "not asked"),

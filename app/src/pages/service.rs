@@ -1,43 +1,26 @@
 //! One service: where it runs, what can be rolled out, what it is told and may use.
 
 mod configuration;
+mod here;
 mod lists;
 mod pipeline;
 
 use crate::{
-    api::{ApiError, services},
     components::{loaded::Loaded, moves, warmth},
     live::{Topics, live},
 };
 use configuration::Configurations;
-use domain::{
-    error::Problem, id::PlacementId, name::Name, service::ServiceSpec, view::ServicePage as Page,
-};
+use domain::{id::PlacementId, service::ServiceSpec, view::ServicePage as Page};
+pub use here::service_here;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 use lists::{Releases, Rollouts};
 use pipeline::Pipeline;
 
 /// Loads a service and follows its placements.
 #[component]
 pub fn ServicePage() -> impl IntoView {
-    let params = use_params_map();
-    let names = Memo::new(move |_| {
-        params.with(|params| {
-            let named = |part: &str| params.get(part).and_then(|name| name.parse::<Name>().ok());
-            named("project").zip(named("service"))
-        })
-    });
-    let page = Resource::new_blocking(
-        move || names.get(),
-        |names| async move {
-            match names {
-                Some((project, service)) => services::service(project, service).await,
-                None => Err(ApiError::from(Problem::not_found("service"))),
-            }
-        },
-    );
+    let page = service_here();
     let live = live();
     let placements = StoredValue::new(Vec::<PlacementId>::new());
     Effect::new(move |_| {

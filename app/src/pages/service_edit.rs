@@ -1,45 +1,25 @@
 //! What the next release of a service carries. Releases that are made keep what they have.
 
 use crate::{
-    api::{
-        service_form::SpecForm,
-        services::{self, EditService},
-    },
+    api::{service_form::SpecForm, services::EditService},
     components::{
         form::{Form, Send},
         loaded::Loaded,
         spec_fields::{MoreSpec, PortField},
     },
+    pages::service::service_here,
 };
-use domain::{name::Name, view::ServicePage as View};
+use domain::view::ServicePage as View;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 /// The page.
 #[component]
 pub fn ServiceEditPage() -> impl IntoView {
     let edit = ServerAction::<EditService>::new();
-    let params = use_params_map();
-    let names = move || {
-        let params = params.read();
-        (params.get("project").unwrap_or_default(), params.get("service").unwrap_or_default())
-    };
-    let page = Resource::new_blocking(names, |(project, service)| async move {
-        let (project, service) = named(&project, &service)?;
-        services::service(project, service).await
-    });
+    let page = service_here();
     view! {
-        <Title text=move || format!("Edit {}", names().1) />
         <Loaded page draw=move |view: View| view! { <Edit view edit /> }.into_any() />
-    }
-}
-
-/// The names of an address. What can not be a name is the name of nothing.
-pub fn named(project: &str, service: &str) -> crate::api::Answer<(Name, Name)> {
-    match (project.parse(), service.parse()) {
-        (Ok(project), Ok(service)) => Ok((project, service)),
-        _ => Err(domain::error::Problem::not_found("service").into()),
     }
 }
 
@@ -49,6 +29,7 @@ fn Edit(view: View, edit: ServerAction<EditService>) -> impl IntoView {
     let home = format!("/projects/{}/services/{}", view.project, view.name);
     let hidden = vec![("service", view.id.to_string()), ("back", home.clone())];
     view! {
+        <Title text=format!("Edit {}", view.name) />
         <p class="crumb">
             <a href=home.clone()>{format!("{} / {}", view.project, view.name)}</a>
         </p>
