@@ -27,6 +27,9 @@ pub fn AskForm<S, Out>(
     yes: String,
     #[prop(default = "small")] class: &'static str,
     #[prop(optional)] protected: bool,
+    /// Why it can not be asked now.
+    #[prop(optional, into)]
+    dark: Signal<Option<String>>,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView
 where
@@ -44,7 +47,7 @@ where
 {
     let came_back = came_back::<S>(&hidden);
     view! {
-        <Ask id trigger class title effect protected came_back done=done(action)>
+        <Ask id trigger class title effect protected came_back dark done=done(action)>
             <Form action hidden>
                 {children.map(|children| children())}
                 <div class="buttons">

@@ -2,14 +2,15 @@
 //! once; what is open and undone easily is one click.
 
 use super::{
-    ask::{Actions, Ask, Sent, came_back, done},
+    ask::{Actions, Sent},
+    ask_form::AskForm,
     field::{Checkbox, TextField},
     form::{Form, Send},
 };
 use crate::api::rollouts::{AskRollout, RollBack, StartRollout};
 use domain::{
     id::RolloutId,
-    rollout::{Ask as What, Kind},
+    rollout::{Ask as What, Kind, Phase},
     view::{Cell, ReleaseName, RolloutCard},
 };
 use leptos::prelude::*;
@@ -36,7 +37,8 @@ pub fn reason_field(why: &'static str) -> impl IntoView {
     }
 }
 
-/// Deploys `release`: one click where the environment is open and nothing is active, else asked.
+/// Deploys `release`: one click where the environment is open, nothing is active or warm, and this
+/// very release was not just found to be bad; else asked.
 #[component]
 pub fn Deploy(
     service: String,
@@ -53,9 +55,11 @@ pub fn Deploy(
     ];
     let name = format!("deploy-{}-{}", cell.placement, release.id);
     let action = Actions::<StartRollout>::of(&name);
-    let label = format!("Deploy {}", release.name);
-    let ends_warmth = cell.warm.is_some();
-    if !cell.protected && cell.active.is_none() && !ends_warmth {
+    let is_bad = found_bad(&cell, &release).is_some();
+    let again = if is_bad { " again" } else { "" };
+    let label = format!("Deploy {}{again}", release.name);
+    let is_plain = !cell.protected && cell.active.is_none() && cell.warm.is_none();
+    if is_plain && !is_bad {
         return view! {
             <Form action hidden class="inline">
                 <Send label=label sending="Asking …" class=class />
@@ -66,39 +70,33 @@ pub fn Deploy(
 
     let title = format!("Deploy {service} {} to {}", release.name, cell.environment_name);
     let effect = deploy_effect(&cell, &release);
-    let came_back = came_back::<StartRollout>(&hidden);
     let replaces = cell.active.clone();
     view! {
-        <Ask
+        <AskForm
+            action
+            hidden
             id=name
             trigger=label.clone()
-            class=class
             title
             effect
+            yes=label
+            class
             protected=cell.protected
-            came_back
-            done=done(action)
         >
-            <Form action hidden>
-                {replaces
-                    .map(|active| {
-                        view! {
-                            <Checkbox
-                                name="replace"
-                                label=format!("Abort {} first", named(&active))
-                                hint=format!(
-                                    "{} asked for it. Without this the new one waits for its end.",
-                                    active.by,
-                                )
-                            />
-                        }
-                    })}
-                {reason_field("why this release, why now")}
-                <div class="buttons">
-                    <Send label=label sending="Asking …" class="primary" />
-                </div>
-            </Form>
-        </Ask>
+            {replaces
+                .map(|active| {
+                    view! {
+                        <Checkbox
+                            name="replace"
+                            label=format!("Abort {} first", named(&active))
+                            hint=format!(
+                                "{} asked for it. Without this the new one waits for its end.",
+                                active.by,
+                            )
+                        />
+                    }
+                })} {reason_field("why this release, why now")}
+        </AskForm>
     }
     .into_any()
 }
@@ -169,25 +167,20 @@ pub fn GoBack(
     if let Some(active) = &cell.active {
         effect.push_str(&format!(" {} is asked to abort.", sentence_case(&named(active))));
     }
-    let came_back = came_back::<RollBack>(&hidden);
     view! {
-        <Ask
+        <AskForm
+            action
+            hidden
             id=name
             trigger
-            class=class
             title
             effect
+            yes=label
+            class
             protected=cell.protected
-            came_back
-            done=done(action)
         >
-            <Form action hidden>
-                {reason_field("what is wrong with the live one")}
-                <div class="buttons">
-                    <Send label=label sending="Asking …" class="primary" />
-                </div>
-            </Form>
-        </Ask>
+            {reason_field("what is wrong with the live one")}
+        </AskForm>
     }
 }
 
@@ -215,26 +208,21 @@ pub fn AskOf(
     let hidden = vec![("rollout", rollout.to_string()), ("ask", word.to_owned())];
     let name = format!("{word}-{rollout}");
     let action = Actions::<AskRollout>::of(&name);
-    let came_back = came_back::<AskRollout>(&hidden);
     view! {
-        <Ask
+        <AskForm
+            action
+            hidden
             id=name
             trigger=label.clone()
-            class=class
             title
             effect
+            yes=label
+            class
             protected
-            came_back
             dark
-            done=done(action)
         >
-            <Form action hidden>
-                {reason_field("what you saw")}
-                <div class="buttons">
-                    <Send label=label sending="Asking …" class="primary" />
-                </div>
-            </Form>
-        </Ask>
+            {reason_field("what you saw")}
+        </AskForm>
     }
 }
 
@@ -253,6 +241,14 @@ fn named(card: &RolloutCard) -> String {
 fn sentence_case(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Why the last rollout here, which was of this very release, did not succeed. What a person
+/// aborted was not found to be bad.
+fn found_bad<'a>(cell: &'a Cell, release: &ReleaseName) -> Option<&'a str> {
+    let failed = cell.failed.as_ref().filter(|failed| failed.release.id == release.id)?;
+    let bad = matches!(failed.state.phase, Phase::Failed | Phase::RolledBack);
+    bad.then(|| failed.state.ending.as_ref().map_or("", |ending| ending.why.as_str()))
 }
 
 /// What a deploy will do, and what it ends.
@@ -274,6 +270,9 @@ fn deploy_effect(cell: &Cell, release: &ReleaseName) -> String {
     }
     if let Some(active) = &cell.active {
         effect.push_str(&format!(" Now {} is active, asked by {}.", named(active), active.by));
+    }
+    if let Some(why) = found_bad(cell, release) {
+        effect.push_str(&format!(" The last try failed: {why}"));
     }
     effect
 }
