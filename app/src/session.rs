@@ -3,6 +3,7 @@
 use crate::api::{ApiError, people};
 use domain::view::Viewer;
 use leptos::prelude::*;
+use server_fn::ServerFn;
 
 /// The one who looks. In the context of everything inside the app.
 #[derive(Clone, Copy)]
@@ -36,6 +37,18 @@ impl Session {
     /// Waits for the answer.
     pub async fn known(self) -> Option<Viewer> {
         self.0.await.ok().flatten()
+    }
+
+    /// Asks again each time `action`, which signs somebody in or out, went well.
+    pub fn follow<S>(self, action: ServerAction<S>)
+    where
+        S: ServerFn<Output = (), Error = ApiError> + Clone + Send + Sync + 'static,
+    {
+        Effect::new(move |_| {
+            if matches!(action.value().get(), Some(Ok(()))) {
+                self.ask_again();
+            }
+        });
     }
 
     /// Asks again: somebody signed in or out.

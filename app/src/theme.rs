@@ -73,6 +73,21 @@ pub const fn asked() -> Theme {
     Theme::System
 }
 
+/// The choice that the page in this browser is drawn by. To be called in an effect.
+#[must_use]
+pub fn chosen() -> Theme {
+    let root = document().document_element();
+    let word = root.and_then(|root| root.get_attribute("data-theme"));
+    word.map_or(Theme::System, |word| Theme::of(&word))
+}
+
+/// Draws the page in this browser by `theme` at once; the form keeps it for the next one.
+pub fn draw_by(theme: Theme) {
+    if let Some(root) = document().document_element() {
+        let _ = root.set_attribute("data-theme", theme.as_str());
+    }
+}
+
 /// Keeps the choice for a year. Needs no sign-in: it changes nothing but this browser's colours.
 #[server(prefix = "/api", endpoint = "theme")]
 pub async fn choose_theme(theme: String) -> Result<(), ApiError> {

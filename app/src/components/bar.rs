@@ -31,7 +31,7 @@ pub fn Bar() -> impl IntoView {
             // It ended while the page was open. Signing out has led to another page already.
             live.stop();
             let here = place.pathname.get_untracked();
-            if !matches!(here.as_str(), "/sign-in" | "/first-admin") {
+            if !matches!(here.as_str(), "/sign-in" | "/first-admin" | "/invitation") {
                 let next = typed::escaped(&format!("{here}{}", place.search.get_untracked()));
                 navigate(&format!("/sign-in?next={next}"), NavigateOptions::default());
             }
@@ -82,6 +82,10 @@ fn Places(viewer: Viewer) -> impl IntoView {
                 .iter()
                 .any(|under| path.starts_with(under))
     };
+    let on_people = move || {
+        let path = path.get();
+        path == "/access" || path == "/people" || path.starts_with("/people/")
+    };
     let at = move |place: &'static str| (path.get() == place).then_some("page");
     let label = format!("Account of {}", viewer.name);
     let initial = viewer.name.chars().next().map(String::from).unwrap_or_default();
@@ -112,7 +116,7 @@ fn Places(viewer: Viewer) -> impl IntoView {
                 .people
                 .then(|| {
                     view! {
-                        <a href="/people" aria-current=move || at("/people")>
+                        <a href="/people" aria-current=move || on_people().then_some("page")>
                             "People"
                         </a>
                     }
@@ -172,9 +176,7 @@ fn ThemeSwitch() -> impl IntoView {
     Effect::new(move |_| wanted.set(shown_theme().other()));
     let apply = move |_| {
         let theme = wanted.get_untracked();
-        if let Some(root) = document().document_element() {
-            let _ = root.set_attribute("data-theme", theme.as_str());
-        }
+        theme::draw_by(theme);
         // After the form has taken the value.
         set_timeout(move || wanted.set(theme.other()), std::time::Duration::ZERO);
     };
@@ -203,10 +205,9 @@ fn ThemeSwitch() -> impl IntoView {
 
 /// The scheme on screen: the person's choice, else the system's.
 fn shown_theme() -> Theme {
-    let chosen = document().document_element().and_then(|root| root.get_attribute("data-theme"));
-    match chosen.as_deref().map(Theme::of) {
-        Some(theme @ (Theme::Light | Theme::Dark)) => theme,
-        _ => {
+    match theme::chosen() {
+        theme @ (Theme::Light | Theme::Dark) => theme,
+        Theme::System => {
             let dark = window().match_media("(prefers-color-scheme: dark)").ok().flatten();
             if dark.is_some_and(|query| query.matches()) { Theme::Dark } else { Theme::Light }
         }

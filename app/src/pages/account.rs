@@ -14,7 +14,7 @@ use crate::{
         when::LongAgo,
     },
     session::session,
-    theme::{ChooseTheme, Theme},
+    theme::{self, ChooseTheme, Theme},
 };
 use domain::view::{AccountPage as View, GrantRow, SessionRow};
 use leptos::prelude::*;
@@ -42,12 +42,7 @@ pub fn AccountPage() -> impl IntoView {
     changes.follow(acts.password, "Your password was changed and your other sessions were ended.");
     changes.follow(acts.end, "The session was ended.");
     changes.follow(acts.end_others, "Your other sessions were ended.");
-    let session = session();
-    Effect::new(move |_| {
-        if matches!(acts.sign_out.value().get(), Some(Ok(()))) {
-            session.ask_again();
-        }
-    });
+    session().follow(acts.sign_out);
     let page = Resource::new_blocking(move || changes.count(), |_| people::account());
 
     view! {
@@ -200,15 +195,18 @@ fn OneSession(session: SessionRow, end: ServerAction<EndSession>) -> impl IntoVi
 #[component]
 fn Look() -> impl IntoView {
     let choose = ServerAction::<ChooseTheme>::new();
+    let chosen = RwSignal::new(theme::asked());
+    // The server knows it by the cookie, the browser by what it was sent.
+    Effect::new(move |_| chosen.set(theme::chosen()));
     let one = move |theme: Theme, label: &'static str| {
         let apply = move |_| {
-            if let Some(root) = document().document_element() {
-                let _ = root.set_attribute("data-theme", theme.as_str());
-            }
+            theme::draw_by(theme);
+            chosen.set(theme);
         };
+        let is_chosen = move || if chosen.get() == theme { "true" } else { "false" };
         view! {
             <Form action=choose hidden=vec![("theme", theme.as_str().to_owned())] class="inline">
-                <button type="submit" class="small" on:click=apply>
+                <button type="submit" class="small" aria-pressed=is_chosen on:click=apply>
                     {label}
                 </button>
             </Form>

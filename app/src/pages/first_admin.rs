@@ -17,13 +17,8 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn FirstAdminPage() -> impl IntoView {
     let make = ServerAction::<MakeFirstAdmin>::new();
-    let session = session();
+    session().follow(make);
     let token = use_query_map().get_untracked().get("token").filter(|token| !token.is_empty());
-    Effect::new(move |_| {
-        if matches!(make.value().get(), Some(Ok(()))) {
-            session.ask_again();
-        }
-    });
 
     view! {
         <Title text="The first admin" />

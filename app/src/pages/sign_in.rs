@@ -21,11 +21,7 @@ pub fn SignInPage() -> impl IntoView {
     let next = use_query_map().get_untracked().get("next").unwrap_or_default();
     let next = typed::next(&next).to_owned();
     let onward = next.clone();
-    Effect::new(move |_| {
-        if matches!(sign_in.value().get(), Some(Ok(()))) {
-            session.ask_again();
-        }
-    });
+    session.follow(sign_in);
 
     view! {
         <Title text="Sign in" />
