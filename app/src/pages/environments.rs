@@ -130,12 +130,12 @@ fn Protect(id: String, name: String, protected: bool, acts: Acts) -> impl IntoVi
     let (word, title, effect, yes) = if protected {
         (
             "no",
-            format!("Open {name}"),
+            format!("Lift the protection of {name}"),
             format!(
                 "Whoever is a deployer may then roll out in {name}, promote, abort and change the \
                  configuration. Now it takes a releaser."
             ),
-            "Open it",
+            "Lift the protection",
         )
     } else {
         (
@@ -148,7 +148,7 @@ fn Protect(id: String, name: String, protected: bool, acts: Acts) -> impl IntoVi
             "Protect it",
         )
     };
-    let trigger = if protected { "Open it …" } else { "Protect it …" };
+    let trigger = if protected { "Lift the protection" } else { "Protect" };
     view! {
         <AskForm
             action=acts.protect

@@ -134,7 +134,7 @@ fn Before(form: PolicyForm) -> impl IntoView {
                 <Line name="prepare_within" label="Start within" value=form.prepare_within hint="seconds" check=check_time!("prepare_within") />
                 <Line name="passes" label="Passes in a row" value=form.passes hint="of every instance" check=check_within!(1_u8, 60) />
                 <Line name="verify_within" label="Verify within" value=form.verify_within hint="seconds" check=check_time!("verify_within") />
-                <Line name="switch_within" label="Switch within" value=form.switch_within hint="seconds, or it is said that it failed" check=check_time!("switch_within") />
+                <Line name="switch_within" label="Switch within" value=form.switch_within hint="seconds, else it failed" check=check_time!("switch_within") />
             </div>
             <Checkbox
                 name="root_allowed"
@@ -160,10 +160,10 @@ fn After(form: PolicyForm) -> impl IntoView {
             </div>
             <div class="row">
                 <Line name="error_points" label="Errors above the old slot" value=form.error_points hint="percentage points" check=|typed| said(policy_form::share("", typed)) />
-                <Line name="error_floor" label="From failures" value=form.error_floor hint="in a window" check=check_within!(1_u32, 100_000) />
-                <Line name="error_absolute" label="Errors on a first deploy" value=form.error_absolute hint="percent" check=|typed| said(policy_form::share("", typed)) />
-                <Line name="slower_times" label="p95 slower by" value=form.slower_times hint="times the old slot's, and" check=|typed| said(policy_form::times("", typed)) />
-                <Line name="slower_ms" label="p95 above by" value=form.slower_ms hint="milliseconds, both at once" check=check_within!(1_u32, 600_000) />
+                <Line name="error_floor" label="But at least" value=form.error_floor hint="failures in a window" check=check_within!(1_u32, 100_000) />
+                <Line name="error_absolute" label="Errors on a first deploy" value=form.error_absolute hint="percent: nothing to compare" check=|typed| said(policy_form::share("", typed)) />
+                <Line name="slower_times" label="p95 beyond" value=form.slower_times hint="times the old slot's" check=|typed| said(policy_form::times("", typed)) />
+                <Line name="slower_ms" label="And beyond it by" value=form.slower_ms hint="milliseconds, both at once" check=check_within!(1_u32, 600_000) />
             </div>
         </fieldset>
     }
