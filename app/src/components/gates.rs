@@ -66,11 +66,13 @@ fn draw(gate: Gate) -> impl IntoView {
     view! {
         <li class=class>
             <span aria-hidden="true">{sign}</span>
-            <span>
-                <span class="unseen">{word}</span>
-                {gate.what}
-            </span>
-            <span class="r">{gate.figure}</span>
+            <div class="found">
+                <span>
+                    <span class="unseen">{word}</span>
+                    {gate.what}
+                </span>
+                <span class="r">{gate.figure}</span>
+            </div>
         </li>
     }
 }
