@@ -121,14 +121,13 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
         let warm = cell.warm.clone();
         let to = way_back(&cell).or_else(|| page.card.from.clone());
         let hint = if warm.is_some() { "the way back is warm: one switch" } else { "" };
-        return view! {
-            <span class="soft hint">{hint}</span>
-            {to.map(|to| {
-                view! {
-                    <GoBack service cell to warm=warm.is_some() trigger="Roll back" class="primary" />
-                }
-            })}
-        }
+        // After the first one here there is no way back, and the place stays empty.
+        return to.map(|to| {
+            view! {
+                <span class="soft hint">{hint}</span>
+                <GoBack service cell to warm=warm.is_some() trigger="Roll back" class="primary" />
+            }
+        })
         .into_any();
     }
     let failed = matches!(phase, Phase::Failed | Phase::Aborted | Phase::RolledBack);
