@@ -39,18 +39,39 @@ pub(crate) fn makers(rollout: Option<&Rollout>, placement: &Placement) -> target
 /// Whether the target has less than it had confirmed: a router that lost its file, or an old copy.
 pub(crate) fn is_lost(observed: &Observed, confirmed: Option<Confirmed>) -> bool {
     let Some(confirmed) = confirmed else { return false };
-    if confirmed.slot.is_none() {
-        return false;
-    }
     // By the revision alone: the epoch rises with each claim that is shown, also to an old copy.
     observed.route.as_ref().is_none_or(|route| route.revision < confirmed.revision)
 }
 
+/// Whether a rollout that wrote its slot into the route finds no route at all: the router of a first
+/// deploy, whose route nobody has confirmed yet, lost it.
+pub(crate) fn is_lost_again(observed: &Observed, rollout: &Rollout) -> bool {
+    observed.route.is_none()
+        && rollout.state.pinned.is_some()
+        && rollout.state.phase > Phase::Preparing
+}
+
+/// Where a rollout's traffic belongs when the router lost the route, best first: where it went last,
+/// or on the way back where it is to go. What is not there any more is passed over.
+pub(crate) fn homes(rollout: &Rollout, confirmed: Option<Confirmed>) -> Vec<Option<Slot>> {
+    let was = confirmed.and_then(|confirmed| confirmed.slot);
+    let Some(pinned) = rollout.state.pinned else { return vec![was] };
+    let before = pinned.previous.map(|previous| previous.slot);
+    let mut homes = if rollout.state.evidence.back_decided_at.is_some() {
+        // To none, and filled again: the way back does not end with what it leads to.
+        vec![before, was, None]
+    } else {
+        vec![was, before]
+    };
+    homes.dedup();
+    homes
+}
+
 /// Who wrote the route past us since it was confirmed last, and where it leads now.
 pub(crate) fn foreign(observed: &Observed, confirmed: Option<Confirmed>) -> Option<String> {
-    let route = observed.route.as_ref()?;
-    let news = confirmed.is_none_or(|confirmed| route.revision > confirmed.revision);
-    route.foreign.clone().filter(|_| news)
+    let hand = observed.route.as_ref()?.foreign.as_ref()?;
+    let news = confirmed.is_none_or(|confirmed| hand.revision > confirmed.revision);
+    news.then(|| hand.who.clone())
 }
 
 /// Brings an observation down to what a step needs.

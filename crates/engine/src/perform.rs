@@ -5,7 +5,7 @@ use crate::{chain, placement::Turn};
 use domain::{
     id::RolloutId,
     rollout::{
-        Kind, State,
+        Kind, Rollout, State,
         step::{Command, Reply, Routed},
     },
     slot::Slot,
@@ -155,19 +155,29 @@ async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
     if let Err(error) = turn.context.target.keep_image(&plan.image).await {
         debug!(error = chain(&error), "The image could not be kept");
     }
-    let warm_ready = match turn.placement.warm {
-        Some(warm) if rollout.kind == Kind::Rollback && warm.pair == rollout.pair => {
+    let warm_ready = match holds(turn, rollout) {
+        Some((slot, maker)) => {
             let probe = probe_of(&plan.spec)?;
             let size = usize::from(turn.placement.size.count());
-            let place = &turn.placement.place;
-            match turn.context.target.probe(place, warm.slot, warm.maker, &probe).await {
+            match turn.context.target.probe(&turn.placement.place, slot, maker, &probe).await {
                 Ok(answers) => unready(&answers, size).is_none(),
                 Err(_) => false,
             }
         }
-        _ => false,
+        None => false,
     };
     Some(Reply::Findings { findings, warm_ready })
+}
+
+/// The slot in which a rollback's pair is already, and whose instances these are: the warm one, or
+/// the live one where traffic is put back.
+fn holds(turn: &Turn<'_>, rollout: &Rollout) -> Option<(Slot, RolloutId)> {
+    if rollout.kind != Kind::Rollback {
+        return None;
+    }
+    let live = turn.placement.live.filter(|live| live.pair == rollout.pair);
+    let warm = turn.placement.warm.filter(|warm| warm.pair == rollout.pair);
+    live.map(|live| (live.slot, live.maker)).or(warm.map(|warm| (warm.slot, warm.maker)))
 }
 
 /// Going back asks for the image and nothing else: not for room, names or a policy.

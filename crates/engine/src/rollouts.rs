@@ -32,7 +32,7 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
     }
     let mut observed = turn.observe().await;
     if let Ok(found) = &observed
-        && look::is_lost(found, turn.placement.route)
+        && (look::is_lost(found, turn.placement.route) || look::is_lost_again(found, rollout))
     {
         observed = restore(&mut turn, &current).await;
     }
@@ -201,6 +201,9 @@ async fn follow(
 
     let routed = observed.and_then(|seen| seen.route.as_ref()).and_then(|route| route.live);
     let succeeded = state.phase == Phase::Succeeded;
+    if state.evidence.written_at.is_some() {
+        placements::set_moved_by(tx, held, None).await?;
+    }
     if succeeded || routed == Some(pinned.new) {
         let live = Live {
             slot: pinned.new,
@@ -209,6 +212,10 @@ async fn follow(
             since: state.evidence.confirmed_at.unwrap_or(state.since),
         };
         placements::set_live(tx, held, Some(&live)).await?;
+    }
+    if pinned.puts_back {
+        // Nothing was replaced: what is warm stays warm, and nobody rolled back.
+        return Ok(rows);
     }
     if succeeded {
         // What a rollback leaves is bad: it is gone already, and nothing is warm.
@@ -230,15 +237,18 @@ async fn follow(
     Ok(rows)
 }
 
-/// Gives a router that lost its routes the last confirmed one back, if what runs is still what it
-/// leads to.
+/// Gives a router that lost its routes the route back, to the best slot of which something is left.
 async fn restore(
     turn: &mut Turn<'_>,
     current: &Current,
 ) -> Result<std::sync::Arc<Observed>, String> {
     let makers = look::makers(Some(&current.rollout), &turn.placement);
-    if let Err(error) = crate::settled::restore(turn, &makers, current.subject.clone()).await {
-        return Err(format!("the router lost its route: {error:#}"));
+    let mut why = String::new();
+    for live in look::homes(&current.rollout, turn.placement.route) {
+        match crate::settled::restore(turn, &makers, live, current.subject.clone()).await {
+            Ok(()) => return turn.observe().await,
+            Err(error) => why = format!("the router lost its route: {error:#}"),
+        }
     }
-    turn.observe().await
+    Err(why)
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use domain::{
     history::{Deed, Subject},
+    release::Pair,
     rollout::Kind,
     slot::Slot,
     target::{InstanceState, Observed},
@@ -72,17 +73,19 @@ pub(crate) async fn care(mut turn: Turn<'_>) -> anyhow::Result<Next> {
     let subject = placement.subject(None);
     if look::is_lost(&observed, placement.route) {
         let makers = look::makers(None, &placement);
-        if let Err(error) = restore(&mut turn, &makers, subject).await {
+        let live = placement.route.and_then(|route| route.slot);
+        if let Err(error) = restore(&mut turn, &makers, live, subject).await {
             note(&turn, Some(&format!("The router lost its route: {error:#}"))).await?;
             return Ok(Next::In(LOOK));
         }
         return Ok(Next::Now);
     }
-    if let Some(who) = look::foreign(&observed, placement.route) {
+    if let Some(who) = moved_past_us(&observed, placement.route) {
         adopt(&turn, &observed, &who).await?;
         return Ok(Next::Now);
     }
-    note(&turn, drift(&placement, &observed).as_deref()).await?;
+    let routed = observed.route.as_ref().and_then(|route| route.live);
+    note(&turn, drift(&placement, routed).as_deref()).await?;
 
     if end_warmth(&turn, &observed).await? {
         return Ok(Next::Now);
@@ -98,13 +101,14 @@ pub(crate) async fn care(mut turn: Turn<'_>) -> anyhow::Result<Next> {
     Ok(Next::In(LOOK))
 }
 
-/// Writes the last confirmed route again, for a router that lost it, with a row.
+/// Writes the whole route again, for a router that lost it, with a row. `live` is the slot that is to
+/// have the traffic.
 pub(crate) async fn restore(
     turn: &mut Turn<'_>,
     makers: &Makers,
+    live: Option<Slot>,
     subject: Subject,
 ) -> anyhow::Result<()> {
-    let live = turn.placement.route.and_then(|route| route.slot);
     let expected = turn.memory.route.as_ref().map_or(0, |route| route.revision);
     // A router that begins again counts revisions from one: a new epoch makes it the newer route.
     turn.memory.fenced = None;
@@ -129,10 +133,21 @@ pub(crate) async fn restore(
     Ok(())
 }
 
-/// Takes over what somebody did on the machine itself: it is where traffic goes, so it is live.
+/// Who moved the traffic of a settled placement since it was confirmed last. Nothing of ours does.
+fn moved_past_us(observed: &Observed, confirmed: Option<Confirmed>) -> Option<String> {
+    let written = look::foreign(observed, confirmed);
+    let route = observed.route.as_ref()?;
+    let moved = confirmed.is_some_and(|confirmed| {
+        route.revision > confirmed.revision && route.live != confirmed.slot
+    });
+    written.or_else(|| moved.then(|| "somebody who wrote to the router itself".to_owned()))
+}
+
+/// Takes over what somebody did on the machine itself: where traffic goes is what is live, if what
+/// runs there is known.
 async fn adopt(turn: &Turn<'_>, observed: &Observed, who: &str) -> anyhow::Result<()> {
     let Some(route) = &observed.route else { return Ok(()) };
-    let placement = &turn.placement;
+    let mut after = (*turn.placement).clone();
     let mut tx = turn.context.pool.begin().await?;
     let confirmed = Confirmed {
         epoch: route.epoch.max(turn.held.epoch),
@@ -142,39 +157,77 @@ async fn adopt(turn: &Turn<'_>, observed: &Observed, who: &str) -> anyhow::Resul
     if !placements::confirm_route(&mut tx, &turn.held, &confirmed).await? {
         return Ok(());
     }
-    if let (Some(slot), Some(warm)) = (route.live, placement.warm)
-        && warm.slot == slot
-    {
-        let live = Live { slot, pair: warm.pair, maker: warm.maker, since: route.applied_at };
-        // The other one becomes warm, so that the hand on the machine can be undone as quickly. Its
-        // time counts from now: the hand may have come while we were away.
-        let now = store::now(&mut tx).await?;
-        let was = placement.live.map(|was| placements::Warm {
-            slot: was.slot,
-            pair: was.pair,
-            maker: was.maker,
-            until: now + placement.policy.warm_for,
-            end_asked: false,
-        });
-        placements::set_warm(&mut tx, &turn.held, None).await?;
-        placements::set_live(&mut tx, &turn.held, Some(&live)).await?;
-        placements::set_warm(&mut tx, &turn.held, was.as_ref()).await?;
+    let was = after.live;
+    if was.map(|was| was.slot) == route.live {
+        after.moved_by = None;
+    } else {
+        after.moved_by = Some(who.to_owned());
+        if let Some(live) = found(&mut tx, &after, observed).await? {
+            // The other one becomes warm, so that the hand on the machine can be undone as quickly.
+            // Its time counts from now: the hand may have come while we were away.
+            let now = store::now(&mut tx).await?;
+            let warm = was.map(|was| placements::Warm {
+                slot: was.slot,
+                pair: was.pair,
+                maker: was.maker,
+                until: now + after.policy.warm_for,
+                end_asked: false,
+            });
+            placements::set_warm(&mut tx, &turn.held, None).await?;
+            placements::set_live(&mut tx, &turn.held, Some(&live)).await?;
+            placements::set_warm(&mut tx, &turn.held, warm.as_ref()).await?;
+            (after.live, after.warm) = (Some(live), warm);
+        }
     }
+    placements::set_moved_by(&mut tx, &turn.held, after.moved_by.as_deref()).await?;
+    // The row below tells of it: it is not told again as a difference.
+    let differs = drift(&after, route.live);
+    placements::note_drift(&mut tx, &turn.held, differs.as_deref()).await?;
     let deed = Deed::RouteForeign { slot: route.live, who: who.to_owned() };
-    let row = NewEntry::engine(placement.subject(None), deed);
+    let row = NewEntry::engine(after.subject(None), deed);
     store::history::append_and_commit(tx, &[row]).await?;
     Ok(())
 }
 
+/// What runs in the slot that has the traffic, as what is live: all of one maker, and stored.
+async fn found(
+    tx: &mut store::Conn,
+    placement: &Placement,
+    observed: &Observed,
+) -> anyhow::Result<Option<Live>> {
+    let Some((slot, since)) =
+        observed.route.as_ref().and_then(|route| Some((route.live?, route.applied_at)))
+    else {
+        return Ok(None);
+    };
+    let instances = observed.slots.of(slot);
+    let Some(first) = instances.first().filter(|first| {
+        instances.iter().all(|one| {
+            (one.maker, one.release, one.configuration)
+                == (first.maker, first.release, first.configuration)
+        })
+    }) else {
+        return Ok(None);
+    };
+    let pair = Pair { release: first.release, configuration: first.configuration };
+    let parts = store::releases::plan_parts(tx, pair).await?;
+    let known = parts.is_some_and(|parts| parts.release.service == placement.service);
+    Ok(known.then_some(Live { slot, pair, maker: first.maker, since }))
+}
+
 /// What differs from what was made live, as a sentence.
-fn drift(placement: &Placement, observed: &Observed) -> Option<String> {
-    let routed = observed.route.as_ref().and_then(|route| route.live);
+fn drift(placement: &Placement, routed: Option<Slot>) -> Option<String> {
+    let by = || placement.moved_by.as_ref().map_or_else(String::new, |who| format!(", by {who}"));
     match (placement.live, routed) {
         (Some(live), Some(routed)) if live.slot != routed => {
-            Some(format!("traffic goes to {routed}, and {} was made live", live.slot))
+            Some(format!("traffic goes to {routed}, and {} was made live{}", live.slot, by()))
         }
-        (Some(_), None) => Some("traffic was withdrawn by hand".to_owned()),
+        (Some(_), None) => Some(format!("traffic was withdrawn{}", by())),
         (None, Some(routed)) => Some(format!("traffic goes to {routed}, which nothing made live")),
+        // Once the other slot is cold it is as live as anything.
+        (Some(live), Some(_)) if placement.moved_by.is_some() && placement.warm.is_some() => {
+            Some(format!("traffic was moved to {}{}", live.slot, by()))
+        }
         _ => None,
     }
 }

@@ -346,3 +346,126 @@ async fn a_live_instance_that_died_and_was_then_removed_is_restored_with_one_row
     engine.stop().await;
     Ok(())
 }
+
+/// Withdrawn by hand: nothing is told that is not so, and one rollout puts it back.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_a_hand_withdrew_is_put_back_in_one_switch(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let engine = world.start(1).await?;
+    let v1 = world.release("1.0.0").await?;
+    let first = world.deploy(v1).await?;
+    assert_eq!(world.end(first).await?, Phase::Succeeded);
+    let instance = world.observed().await?.slots.blue[0].id.clone();
+
+    world.target.switch_by_hand(world.id, None, "the pager");
+    world
+        .until("it is told", async || {
+            let placement = world.placement().await?;
+            Ok(placement.drift.as_ref().is_some_and(|drift| drift.contains("withdrawn"))
+                && placement.to_put_back() == Some(Slot::Blue))
+        })
+        .await?;
+    let back = world.queue(Kind::Rollback, v1).await?;
+    assert_eq!(world.end(back).await?, Phase::Succeeded);
+
+    use Phase::*;
+    assert_eq!(world.phases(back).await?, [Preflight, Switching, Observing, Draining, Succeeded]);
+    assert_eq!(world.routed().await?, Some(Slot::Blue));
+    assert_eq!(world.observed().await?.slots.blue[0].id, instance, "nothing was started again");
+    world
+        .until("nothing differs", async || {
+            let placement = world.placement().await?;
+            Ok(placement.drift.is_none() && placement.moved_by.is_none() && !placement.held)
+        })
+        .await?;
+    assert_eq!(world.times_said("drift").await?, 0, "the hand has a row of its own");
+    engine.stop().await;
+    Ok(())
+}
+
+/// The hand chose the warm slot: it is live now, and said to be a hand's doing while there is a way
+/// back.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_a_hand_moved_is_live_and_can_be_put_back_while_it_is_warm(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let engine = world.start(1).await?;
+    let (v1, v2) = (world.release("1.0.0").await?, world.release("2.0.0").await?);
+    for release in [v1, v2] {
+        let rollout = world.deploy(release).await?;
+        assert_eq!(world.end(rollout).await?, Phase::Succeeded);
+    }
+
+    world.target.switch_by_hand(world.id, Some(Slot::Blue), "the pager");
+    world
+        .until("it is adopted", async || {
+            let placement = world.placement().await?;
+            Ok(placement.live.is_some_and(|live| live.slot == Slot::Blue)
+                && placement.drift.as_ref().is_some_and(|drift| drift.contains("the pager"))
+                && placement.to_put_back() == Some(Slot::Green))
+        })
+        .await?;
+    let back = world.queue(Kind::Rollback, v2).await?;
+    assert_eq!(world.end(back).await?, Phase::Succeeded);
+
+    assert_eq!(world.routed().await?, Some(Slot::Green));
+    world.until("nothing differs", async || Ok(world.placement().await?.drift.is_none())).await?;
+    engine.stop().await;
+    Ok(())
+}
+
+/// Nobody has confirmed a route yet: that there is none any more is seen all the same.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_router_that_loses_the_route_of_a_first_deploy_gets_it_back(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let engine = world.start(1).await?;
+    let release = world.release("1.0.0").await?;
+    world
+        .target
+        .behave(release, Behaviour { ready_after: Duration::from_secs(1), ..Behaviour::default() });
+    let mut hub = engine.hub().subscribe();
+    let first = world.deploy(release).await?;
+    world.hears(&mut hub, first, Phase::Verifying).await?;
+
+    world.target.lose_routes();
+
+    assert_eq!(world.end(first).await?, Phase::Succeeded);
+    assert_eq!(world.routed().await?, Some(Slot::Blue));
+    assert!(world.said("route_restored").await?);
+    engine.stop().await;
+    Ok(())
+}
+
+/// Two faults at once: the slot that went back to is healthy, so it gets the traffic.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_lost_route_and_a_lost_new_slot_still_leave_a_way_back(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let engine = world.start(1).await?;
+    let (v1, v2) = (world.release("1.0.0").await?, world.release("2.0.0").await?);
+    let first = world.deploy(v1).await?;
+    assert_eq!(world.end(first).await?, Phase::Succeeded);
+
+    let mut hub = engine.hub().subscribe();
+    let second = world.deploy(v2).await?;
+    world.hears(&mut hub, second, Phase::Observing).await?;
+    for instance in world.observed().await?.slots.green {
+        world.target.remove_by_hand(&instance.id);
+    }
+    world.target.lose_routes();
+    world
+        .until("traffic is on the old slot", async || Ok(world.routed().await? == Some(Slot::Blue)))
+        .await?;
+    if !world.state(second).await?.phase.is_end() {
+        world.ask(second, Ask::Abort).await?;
+    }
+
+    assert_eq!(world.end(second).await?, Phase::RolledBack);
+    assert_eq!(world.routed().await?, Some(Slot::Blue));
+    engine.stop().await;
+    Ok(())
+}
