@@ -4,6 +4,7 @@
 //! in the [`Upstream`] and close when the last route that names it is gone.
 
 use crate::{clock, per_worker::PerWorker, proxy::RequestBody};
+use domain::route::MAX_UPSTREAMS_PER_SLOT;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -112,10 +113,10 @@ impl Pool {
     }
 
     /// The instances in the order in which this request shall try them: in turn, those that were
-    /// down a moment ago last.
+    /// down a moment ago last, and each of them once.
     pub fn turn(&self) -> Turn<'_> {
         let start = if self.upstreams.len() > 1 { self.next.fetch_add(1, Relaxed) } else { 0 };
-        Turn { pool: self, start, tried: 0, last: false }
+        Turn { pool: self, start, looked_at: 0, last: false, offered: [0; WORDS] }
     }
 }
 
@@ -124,10 +125,16 @@ impl Pool {
 pub struct Turn<'a> {
     pool: &'a Pool,
     start: usize,
-    tried: usize,
+    looked_at: usize,
     /// Those that are up are through; now those that were down.
     last: bool,
+    /// A bit for each that this request was given: one that failed it is down since, and would else
+    /// come again among the last.
+    offered: [u64; WORDS],
 }
+
+/// Of bits, for the instances of a slot.
+const WORDS: usize = MAX_UPSTREAMS_PER_SLOT.div_ceil(64);
 
 impl<'a> Iterator for Turn<'a> {
     type Item = &'a Arc<Upstream>;
@@ -135,17 +142,19 @@ impl<'a> Iterator for Turn<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let all = &self.pool.upstreams;
         loop {
-            if self.tried == all.len() {
+            if self.looked_at == all.len() {
                 if self.last {
                     return None;
                 }
                 self.last = true;
-                self.tried = 0;
+                self.looked_at = 0;
             }
-            let upstream = all.get((self.start.wrapping_add(self.tried)) % all.len().max(1))?;
-            self.tried += 1;
-            let down = upstream.is_down();
-            if down == self.last {
+            let index = self.start.wrapping_add(self.looked_at) % all.len().max(1);
+            let upstream = all.get(index)?;
+            self.looked_at += 1;
+            let (word, bit) = (self.offered.get_mut(index / 64)?, 1 << (index % 64));
+            if *word & bit == 0 && (self.last || !upstream.is_down()) {
+                *word |= bit;
                 return Some(upstream);
             }
         }
@@ -229,5 +238,43 @@ impl Connection {
             idle.pop_front();
         }
         idle.push_back(Idle { since_ns: clock::now_ns(), sender: self.sender });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(instances: u16) -> Pool {
+        let address = |n| SocketAddr::from(([127, 0, 0, 1], 1000 + n));
+        Pool::new(&(0..instances).map(address).collect::<Vec<_>>(), None, 1)
+    }
+
+    /// The ports of the instances in the order of the turn, each failing when it is tried.
+    fn failing(pool: &Pool) -> Vec<u16> {
+        let turn = pool.turn().inspect(|upstream| upstream.mark_down(DOWN_FOR));
+        turn.map(|upstream| upstream.address().port()).collect()
+    }
+
+    #[test]
+    fn an_instance_that_fails_a_request_does_not_get_it_again() {
+        assert!(failing(&pool(0)).is_empty());
+        assert_eq!(failing(&pool(1)), [1000]);
+        assert_eq!(failing(&pool(3)), [1000, 1001, 1002]);
+        assert_eq!(failing(&pool(MAX_UPSTREAMS_PER_SLOT as u16)).len(), MAX_UPSTREAMS_PER_SLOT);
+    }
+
+    #[test]
+    fn who_was_down_is_asked_last_and_still_asked_when_it_is_back_by_then() {
+        let pool = pool(3);
+        pool.upstreams[0].mark_down(DOWN_FOR);
+
+        let mut turn = pool.turn();
+        let first: Vec<_> = turn.by_ref().take(2).map(|one| one.address().port()).collect();
+        pool.upstreams[0].down_until_ns.store(0, Relaxed);
+
+        assert_eq!(first, [1001, 1002]);
+        assert_eq!(turn.next().map(|one| one.address().port()), Some(1000));
+        assert!(turn.next().is_none());
     }
 }
