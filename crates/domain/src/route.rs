@@ -107,10 +107,14 @@ pub struct Routed {
     /// When the live slot last became another one.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub switched_at: Option<OffsetDateTime>,
-    /// Number in the router's journal, if this revision was written by a person on the router's
-    /// host and not by a control plane. Cleared by the next write.
+    /// Number in the router's journal, if where traffic goes was decided by a person on the router's
+    /// host and not by a control plane. Stays while a control plane writes other things, such as
+    /// addresses; cleared by its next write that changes the live slot, or withdraws the route.
     #[serde(default)]
     pub break_glass: Option<u64>,
+    /// The revision that this act made: who confirmed it or a later one knows of the act.
+    #[serde(default)]
+    pub break_glass_revision: Option<i64>,
 }
 
 impl Routed {
@@ -125,6 +129,7 @@ impl Routed {
             applied_at: None,
             switched_at: None,
             break_glass: None,
+            break_glass_revision: None,
         }
     }
 

@@ -140,6 +140,8 @@ impl State {
         }
 
         let switched = current.live() != live;
+        // A person's hand is on the traffic until we move it, not until we write an address.
+        let by_hand = !switched && wanted.is_some();
         self.replace(Routed {
             placement,
             epoch: write.epoch(),
@@ -147,7 +149,8 @@ impl State {
             route: wanted,
             applied_at: Some(now),
             switched_at: if switched { Some(now) } else { current.switched_at },
-            break_glass: None,
+            break_glass: current.break_glass.filter(|_| by_hand),
+            break_glass_revision: current.break_glass_revision.filter(|_| by_hand),
         });
         Ok(true)
     }
@@ -181,6 +184,7 @@ impl State {
             applied_at: Some(now),
             switched_at: if route.live == live { before.switched_at } else { Some(now) },
             break_glass: Some(journal),
+            break_glass_revision: Some(before.revision + 1),
             ..before.clone()
         };
         self.replace(after.clone());

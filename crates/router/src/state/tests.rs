@@ -73,3 +73,33 @@ fn a_host_name_on_two_listeners_does_not_say_which_placement_is_meant() {
     assert_eq!((before.live(), after.live(), after.revision), (Some(Slot::Blue), None, 2));
     assert_eq!(state.of(id(1)).live(), Some(Slot::Blue));
 }
+
+#[test]
+fn a_hand_on_the_traffic_is_known_until_a_control_plane_moves_it() {
+    let mut state = State::default();
+    state.apply(id(1), &put(1, 0, "main"), &known(), NOW).unwrap();
+    state.break_glass(&id(1).to_string(), Some(Slot::Green), 7, NOW).unwrap();
+    let marked =
+        |state: &State| (state.of(id(1)).break_glass, state.of(id(1)).break_glass_revision);
+
+    // Addresses, names and the rollout change, and traffic stays where the hand put it.
+    let Write::Put(mut write) = put(1, 2, "inner") else { unreachable!() };
+    write.route.live = Some(Slot::Green);
+    write.route.upstreams.blue.clear();
+    state.apply(id(1), &Write::Put(write.clone()), &known(), NOW).unwrap();
+    assert_eq!(marked(&state), (Some(7), Some(2)));
+    assert_eq!(state.of(id(1)).revision, 3);
+    state.apply(id(1), &Write::Fence(Fence { epoch: 2 }), &known(), NOW).unwrap();
+    assert_eq!(marked(&state), (Some(7), Some(2)));
+
+    let moves = [
+        Write::Switch(Switch { epoch: 2, replaces: 3, rollout: None, live: None }),
+        Write::Put(Put { epoch: 2, replaces: 3, route: Route { live: None, ..write.route } }),
+        Write::Remove(Remove { epoch: 2, replaces: 3 }),
+    ];
+    for moved in moves {
+        let mut state = state.clone();
+        state.apply(id(1), &moved, &known(), NOW).unwrap();
+        assert_eq!(marked(&state), (None, None), "{moved:?}");
+    }
+}
