@@ -18,10 +18,13 @@ export const containers = (prefix: string) => named('container', prefix);
 
 /** Removes containers, networks and image tags whose names begin so, and nothing else. */
 export async function removeNamed(prefix: string): Promise<void> {
-  for (const id of await named('container', prefix)) await docker('container', 'rm', '--force', '--volumes', id);
-  for (const id of await named('network', prefix)) await docker('network', 'rm', id);
-  const tags = await docker('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}');
-  for (const tag of tags.split('\n').filter((tag) => tag.startsWith(prefix))) await docker('image', 'rm', tag);
+  const containers = await named('container', prefix);
+  if (containers.length) await docker('container', 'rm', '--force', '--volumes', ...containers);
+  const networks = await named('network', prefix);
+  if (networks.length) await docker('network', 'rm', ...networks);
+  const all = await docker('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}');
+  const tags = all.split('\n').filter((tag) => tag.startsWith(prefix));
+  if (tags.length) await docker('image', 'rm', ...tags);
 }
 
 /** Kills a container as a fault would, so that its restart policy acts. */

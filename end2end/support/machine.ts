@@ -1,6 +1,7 @@
 // What the tests use of this machine: files, ports, programs. Nothing of Pilothouse.
 
 import { execFile, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -27,31 +28,42 @@ export async function run(program: string, args: string[], timeoutMs = 60_000): 
 
 export const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
-/** Asks again and again until the answer is true. */
+/** Asks again and again until the answer is true. What can not be asked now is asked again, too. */
 export async function until(what: string, seconds: number, ask: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
-    if (await ask().catch(() => false)) return;
-    if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain: ${what}`);
+    let why: unknown;
+    const answer = await ask().catch((error) => ((why = error), false));
+    if (answer) return;
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain: ${what}`, { cause: why });
     await sleep(50);
   }
 }
 
-/** Ports of the loopback address that nobody uses now. */
+/**
+ * Ports of the loopback address that nobody uses now, and that the system gives to no connection
+ * either: a program that is killed under load could not have such a one back, because a client may
+ * have been given it meanwhile.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((done, failed) => {
-          server.once('error', failed);
-          server.listen(0, '127.0.0.1', () => done((server.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
+  const range = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8');
+  const least = 10_000;
+  const most = Math.max(Number(range.split(/\s+/)[0]), least + 1000);
+  const found = new Set<number>();
+  for (let tries = 0; found.size < count; tries++) {
+    if (tries > 200) throw new Error(`no ${count} free ports from ${least} to ${most}`);
+    const port = least + Math.floor(Math.random() * (most - least));
+    if (await isFree(port)) found.add(port);
+  }
+  return [...found];
 }
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((done) => {
+    const server = createServer();
+    server.once('error', () => done(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
+  });
 
 /** True once the process has ended. */
 export const ended = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null;

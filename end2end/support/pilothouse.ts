@@ -84,6 +84,11 @@ export class Pilothouse {
     await this.ready('the console is ready', console, 60, async () => (await fetch(`${this.url}/readyz`)).ok);
   }
 
+  /** Signals the control plane by its process id, as somebody on the machine would. */
+  signalConsole(signal: NodeJS.Signals): void {
+    process.kill(this.console!.pid!, signal);
+  }
+
   /** Ends the control plane: SIGTERM as an operator would, SIGKILL as a fault would. */
   async stopConsole(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     if (this.console) await end(this.console, signal, 15);
