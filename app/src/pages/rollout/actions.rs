@@ -105,7 +105,10 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
     let cell = page.cell.clone();
     let ours_is_live =
         cell.live.as_ref().is_some_and(|live| live.release.id == page.card.release.id);
-    let busy = cell.active.is_some() || cell.waiting.is_some();
+    if cell.active.as_ref().is_some_and(|active| active.id == page.card.id) {
+        // The stream told of the end, and the page is still of before it: a moment later it is not.
+        return ().into_any();
+    }
     if let Some(active) = cell.active.as_ref().or(cell.waiting.as_ref()) {
         return view! {
             <span class="soft hint">"another rollout holds this place now"</span>
@@ -117,7 +120,7 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
     }
     // Going back from a rollback would lead to what was just left: the service's page offers it.
     let forward = page.card.kind == Kind::Deploy;
-    if phase == Phase::Succeeded && forward && ours_is_live && cell.may.roll_back && !busy {
+    if phase == Phase::Succeeded && forward && ours_is_live && cell.may.roll_back {
         let warm = cell.warm.clone();
         let to = way_back(&cell).or_else(|| page.card.from.clone());
         let hint = if warm.is_some() { "the way back is warm: one switch" } else { "" };
@@ -131,7 +134,7 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
         .into_any();
     }
     let failed = matches!(phase, Phase::Failed | Phase::Aborted | Phase::RolledBack);
-    if failed && !ours_is_live && cell.may.start && !busy {
+    if failed && !ours_is_live && cell.may.start {
         let release = page.card.release.clone();
         return view! { <Deploy service cell release class="" /> }.into_any();
     }
