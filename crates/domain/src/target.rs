@@ -72,8 +72,18 @@ pub struct RouteSeen {
     pub rollout: Option<RolloutId>,
     #[serde(with = "time::serde::rfc3339")]
     pub applied_at: OffsetDateTime,
-    /// Who wrote it, where it was not us: a sentence for people ("uid 0 by pilothouse-router switch").
-    pub foreign: Option<String>,
+    /// Whose hand decided where traffic goes, where it was not us.
+    pub foreign: Option<Hand>,
+}
+
+/// A person who moved the traffic on the target itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hand {
+    /// A sentence for people ("uid 0 by pilothouse-router switch").
+    pub who: String,
+    /// The revision that this act made. Later writes of ours leave the hand there until one of them
+    /// moves the traffic, so an act is news only to who has not confirmed this revision.
+    pub revision: i64,
 }
 
 /// One container or pod.
@@ -89,6 +99,9 @@ pub struct Instance {
     pub release: ReleaseId,
     pub configuration: ConfigurationId,
     pub state: InstanceState,
+    /// Whether requests come to it while its slot is live: the route holds its address. Never so
+    /// for an instance that takes no requests.
+    pub in_route: bool,
     #[serde(with = "time::serde::rfc3339::option")]
     pub started_at: Option<OffsetDateTime>,
     /// How often it was started again after it died.

@@ -321,9 +321,12 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
     let ours = || instances.iter().filter(|instance| instance.maker == live.maker);
     let wanted = usize::from(turn.placement.size.count());
     let there = ours().count();
-    let running = ours().filter(|instance| instance.state == InstanceState::Running).count();
+    let running = || ours().filter(|instance| instance.state == InstanceState::Running);
+    // They get no request before they are ready, which `ensure` finds out.
+    let waiting = running().filter(|instance| !instance.in_route).count();
+    let running = running().count();
 
-    if there == wanted && running == wanted {
+    if there == wanted && running == wanted && waiting == 0 {
         turn.memory.settled.short_since = None;
         turn.memory.settled.short_told = None;
         let shape = (turn.placement.place.clone(), turn.placement.size.count());
@@ -334,7 +337,7 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
         return Ok(Next::In(LOOK));
     }
     let since = *turn.memory.settled.short_since.get_or_insert_with(Instant::now);
-    if there == wanted && since.elapsed() < RESTART_POLICY {
+    if there == wanted && waiting == 0 && since.elapsed() < RESTART_POLICY {
         return Ok(Next::In(SOON));
     }
     turn.fence().await?;

@@ -3,6 +3,7 @@
 //! A driver's tests make a harness, a machine of their own with nothing on it, and write
 //! `targets::contract!(make)`, where `make` is an async function that returns one.
 
+pub mod entering;
 pub mod routes;
 pub mod seen;
 pub mod slots;
@@ -30,6 +31,9 @@ pub trait Harness: Send + Sync {
 
     /// A plan that serves: answers 200 at `/health`.
     fn plan(&self, place: &Place, size: u16) -> Plan;
+
+    /// A plan that serves, whose instances need one or two seconds from their start until they do.
+    fn slow_plan(&self, place: &Place, size: u16) -> Plan;
 
     /// A plan whose instances die with exit code 1 soon after they started.
     fn dying_plan(&self, place: &Place) -> Plan;
@@ -78,8 +82,12 @@ macro_rules! contract {
             slots: the_idle_slot_is_emptied_and_the_live_one_goes_on,
             slots: strays_of_another_maker_are_removed_and_never_routed_to,
             slots: a_rollout_never_shrinks_the_live_slot_and_a_settled_placement_may,
-            slots: what_was_removed_by_hand_is_made_again_at_its_address,
             slots: an_image_that_runs_as_root_or_is_gone_is_refused_with_a_sentence,
+            entering: what_runs_in_an_idle_slot_is_in_the_route_whenever_the_call_was_cut,
+            entering: what_was_removed_by_hand_from_an_idle_slot_is_made_again_at_its_address,
+            entering: a_live_slot_that_grows_sends_requests_only_to_who_is_ready,
+            entering: what_was_removed_from_the_live_slot_comes_back_into_the_route_when_it_is_ready,
+            entering: a_live_slot_of_which_nothing_is_left_is_filled_at_its_addresses,
             routes: traffic_goes_where_the_route_says,
             routes: a_route_write_names_what_it_replaces,
             routes: traffic_is_never_sent_to_an_empty_slot,
@@ -88,6 +96,7 @@ macro_rules! contract {
             routes: a_router_that_restarts_keeps_its_routes,
             routes: a_router_that_lost_its_routes_says_so_and_is_given_them_back,
             routes: a_switch_by_hand_is_seen_with_its_reason,
+            routes: a_switch_by_hand_stays_known_until_we_move_the_traffic,
             routes: names_are_refreshed_without_moving_traffic,
             routes: a_withdrawn_route_is_gone_and_its_instances_can_follow,
             seen: a_dead_instance_is_seen_with_its_reason,

@@ -3,6 +3,8 @@
 //! ```text
 //! docker.rs          the driver: the trait, each call with its deadline
 //!   slots.rs         filling and emptying a slot
+//!   make.rs          making and starting instances
+//!   ready.rs         whether new instances of a live slot may get requests
 //!   preflight.rs     the questions before a rollout
 //!   seen.rs          containers as the engine has them -> instances in words
 //!   container.rs     a plan -> a container (pure)
@@ -24,9 +26,11 @@ mod error;
 mod facts;
 mod image;
 mod labels;
+mod make;
 mod network;
 mod preflight;
 mod probe;
+mod ready;
 mod router;
 mod routes;
 mod seen;
@@ -99,6 +103,8 @@ pub struct DockerTarget {
     promised: Mutex<HashMap<Ipv4Addr, Promise>>,
     /// Containers that were told to end, and when.
     told: Mutex<HashMap<String, Instant>>,
+    /// New instances of live slots that were asked whether they are ready.
+    asked: ready::Asked,
     /// Networks are made one at a time, so that two do not want the same /24.
     networks: tokio::sync::Mutex<()>,
     meter: usage::Meter,
@@ -116,6 +122,7 @@ impl DockerTarget {
             router,
             promised: Mutex::default(),
             told: Mutex::default(),
+            asked: ready::Asked::default(),
             networks: tokio::sync::Mutex::default(),
             meter: usage::Meter::default(),
         })
@@ -153,7 +160,7 @@ impl DockerTarget {
         Ok(self.router.put(claim.placement, &put).await?)
     }
 
-    /// The sentence about a switch by hand, where the last write was one.
+    /// The sentence about a switch by hand, where traffic goes by one.
     async fn foreign(&self, routed: &Routed) -> Option<String> {
         let number = routed.break_glass?;
         let entry = match self.router.journal(number.saturating_sub(1)).await {
@@ -213,7 +220,7 @@ impl Target for DockerTarget {
 
     async fn observe(&self, place: &Place) -> Result<Observed> {
         in_time(async {
-            let (routed, slots) = tokio::try_join!(self.routed(place), self.instances(place))?;
+            let (routed, slots) = self.seen(place).await?;
             let foreign = self.foreign(&routed).await;
             Ok(Observed { route: routes::seen(&routed, foreign), slots })
         })
@@ -271,20 +278,22 @@ impl Target for DockerTarget {
         in_time(async {
             let routed = self.fenced(claim, place).await?;
             let Some(route) = &routed.route else {
-                return Err(error::router_refused(
+                return Err(error::router_lost(
                     "it has no route of this placement to refresh. It must be given back first.",
                 ));
             };
             let (live, before) = (route.live, route.upstreams.clone());
             let containers = self.identities(place).await?;
-            let upstreams =
+            let mut upstreams =
                 routes::upstreams_of_both(&containers, makers, |slot| before.of(slot).clone());
-            if let Some(live) = live
-                && upstreams.of(live).is_empty()
-            {
-                return Err(error::router_refused(format!(
-                    "{live} gets the traffic and would be left without an instance."
-                )));
+            if let Some(live) = live {
+                // Who is not in yet comes in by `ensure`, which asks whether it is ready.
+                routes::prefer(upstreams.of_mut(live), |one| before.of(live).contains(one));
+                if upstreams.of(live).is_empty() {
+                    return Err(error::router_refused(format!(
+                        "{live} gets the traffic and would be left without an instance."
+                    )));
+                }
             }
             let route = routes::route(place, claim.rollout, upstreams, live);
             written(&self.put(claim, routed, route).await?)
@@ -311,15 +320,21 @@ impl Target for DockerTarget {
                     ),
                 });
             }
-            let containers = self.identities(place).await?;
-            let upstreams = routes::upstreams_of_both(&containers, makers, |_| Vec::new());
-            if let Some(live) = live
-                && upstreams.of(live).is_empty()
-            {
-                return Err(error::router_refused(format!(
-                    "no instance in {live} carries the labels of what was live there. Deploy \
-                     again, or start the old containers."
-                )));
+            let containers = self.containers_of(place, None).await?;
+            let identities = containers.iter().map(|one| one.identity.clone()).collect::<Vec<_>>();
+            let mut upstreams = routes::upstreams_of_both(&identities, makers, |_| Vec::new());
+            if let Some(live) = live {
+                // Now, and not when each is ready: until then nobody answers at all. Who stands
+                // still comes in by `ensure`.
+                let up: Vec<_> = containers.iter().filter(|one| one.is_up()).collect();
+                let up = |address: &_| up.iter().any(|o| o.identity.endpoint() == Some(*address));
+                routes::prefer(upstreams.of_mut(live), up);
+                if upstreams.of(live).is_empty() {
+                    return Err(error::router_refused(format!(
+                        "no instance in {live} carries the labels of what was live there. Deploy \
+                         again, or start the old containers."
+                    )));
+                }
             }
             let route = routes::route(place, claim.rollout, upstreams, live);
             written(&self.put(claim, routed, route).await?)

@@ -107,7 +107,12 @@ impl Fake {
 }
 
 fn unreachable() -> Error {
-    Error::Unreachable { target: NAME.to_owned(), source: anyhow!("it was switched off") }
+    lost("it was switched off")
+}
+
+/// The machine does not have what it must have had.
+fn lost(what: &'static str) -> Error {
+    Error::Unreachable { target: NAME.to_owned(), source: anyhow!(what) }
 }
 
 fn refused(reason: impl Into<String>) -> Error {
@@ -153,14 +158,14 @@ impl Target for Fake {
     async fn observe(&self, place: &Place) -> Result<Observed> {
         let machine = self.called(Call::Observe(place.placement))?;
         let mut slots: PerSlot<Vec<_>> = PerSlot::default();
+        let route = machine.routes.get(&place.placement);
         for one in machine.of(self.installation, place.placement) {
-            slots.of_mut(one.slot).push(one.instance());
+            slots.of_mut(one.slot).push(one.instance(route));
         }
         for slot in Slot::ALL {
             slots.of_mut(slot).sort_by_key(|instance| (instance.number, instance.maker));
         }
-        let route = machine.routes.get(&place.placement).and_then(Route::seen);
-        Ok(Observed { route, slots })
+        Ok(Observed { route: route.and_then(Route::seen), slots })
     }
 
     async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()> {
@@ -221,19 +226,24 @@ impl Target for Fake {
         let mut machine = self.called(Call::Refresh(place.placement))?;
         machine.fence(claim)?;
         let Some(route) = machine.routes.get(&place.placement).filter(|route| route.there) else {
-            return Err(refused(
+            return Err(lost(
                 "it has no route of this placement to refresh. It must be given back first.",
             ));
         };
         let (live, before) = (route.live, route.upstreams.clone());
-        let upstreams = machine
+        let mut upstreams = machine
             .upstreams(self.installation, place.placement, makers, |slot| before.of(slot).clone());
-        if let Some(live) = live
-            && upstreams.of(live).is_empty()
-        {
-            return Err(refused(format!(
-                "{live} gets the traffic and would be left without an instance."
-            )));
+        if let Some(live) = live {
+            let before = before.of(live);
+            let there = upstreams.of_mut(live);
+            if there.iter().any(|address| before.contains(address)) {
+                there.retain(|address| before.contains(address));
+            }
+            if there.is_empty() {
+                return Err(refused(format!(
+                    "{live} gets the traffic and would be left without an instance."
+                )));
+            }
         }
         machine.put(claim, place, upstreams, live)
     }

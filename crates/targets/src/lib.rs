@@ -11,6 +11,7 @@
 pub mod contract;
 pub mod docker;
 pub mod fake;
+mod live;
 pub mod names;
 
 use async_trait::async_trait;
@@ -50,10 +51,17 @@ pub type Makers = PerSlot<Option<RolloutId>>;
 /// - A call that is dropped, or whose process dies, leaves nothing that the same call does not
 ///   finish or clear away.
 ///
-/// **How upstreams get into a route.** [`Target::ensure`] makes the instances and then writes their
-/// addresses into the route, beside the other slot's and without moving traffic. So a switch, forth
-/// or back, changes one field and needs nothing of the instances. Each write that changes something
-/// raises the revision: observe again before naming one.
+/// **How addresses get into a route.** By [`Target::ensure`], beside the other slot's and without
+/// moving traffic. So a switch, forth or back, changes one field and needs nothing of the instances.
+/// Each write that changes something raises the revision: observe again before naming one.
+///
+/// - In an idle slot the addresses come before there is anybody at them: an instance that runs is in
+///   the route, whoever was killed when.
+/// - In the live slot an instance comes in once it has answered the service's readiness check, so
+///   that growing or healing costs no request: ask again until all that are wanted run *and* are
+///   [`in_route`](domain::target::Instance::in_route). Who is in stays while it runs, or while the
+///   target starts it again by itself. Who is gone, ended or not wanted any more leaves, if another
+///   one that is in runs: a live slot is never left without an address.
 #[async_trait]
 pub trait Target: fmt::Debug + Send + Sync {
     /// Can it be reached, what is it, what works there. Changes nothing.
@@ -78,16 +86,16 @@ pub trait Target: fmt::Debug + Send + Sync {
 
     /// Makes `slot` be as planned, as far as [`DEADLINE`] goes: observe, and ask again.
     ///
-    /// Makes the network and missing instances, starts those that do not run, and writes their
-    /// addresses and the place's host names into the route. Pulls nothing. Instances of another
+    /// Makes the network and missing instances, starts those that do not run, and brings their
+    /// addresses (see above) and the place's host names into the route. Pulls nothing. Instances of another
     /// maker in `slot`, and those beyond the plan's size, are stopped and removed, but never while
     /// `slot` is the one routed to by the target's own answer at that moment. One exception: for a
     /// settled placement (`claim.rollout` is `None`) a smaller size is carried out on the live slot
     /// too, addresses first.
     ///
-    /// [`Error::Refused`] when the slot is routed to and holds instances of another maker, when a
-    /// name is taken by a stranger, the image is gone or runs as root and may not, or the route was
-    /// lost (then [`Target::restore`] comes first).
+    /// [`Error::Refused`] when a name is taken by a stranger, or the image is gone or runs as root and
+    /// may not. [`Error::Stale`] when the slot is routed to and holds instances of another maker.
+    /// [`Error::Unreachable`] when the route was lost: then [`Target::restore`] comes first.
     async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()>;
 
     /// Asks each instance of `maker` in `slot`, directly and all at once, with the check's timeout.
@@ -107,8 +115,8 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// where they began.
     ///
     /// `expected_revision` is what the caller saw: with another one there it is [`Error::Stale`],
-    /// unless this very claim's write to `live` is what is there already. [`Error::Refused`]
-    /// when there is no route, or `live` has no instances in it.
+    /// unless this very claim's write to `live` is what is there already. [`Error::Refused`] when
+    /// `live` has no instances in the route, [`Error::Unreachable`] when there is no route.
     async fn route(
         &self,
         claim: &Claim,
@@ -118,16 +126,19 @@ pub trait Target: fmt::Debug + Send + Sync {
     ) -> Result<RouteSeen>;
 
     /// Brings the place's host names and the addresses of the makers' instances into the route,
-    /// without moving traffic. A slot without a maker keeps the addresses it has.
+    /// without moving traffic. A slot without a maker keeps the addresses it has. The live slot loses
+    /// those of instances that are gone and gets none, unless it would be left without: who is ready
+    /// is for [`Target::ensure`] to find out.
     ///
-    /// [`Error::Refused`] without a route, when a host name belongs to another placement, or when
-    /// the live slot would be left without an address.
+    /// [`Error::Unreachable`] without a route. [`Error::Refused`] when a host name belongs to another
+    /// placement, or when the live slot has no instance of its maker.
     async fn refresh(&self, claim: &Claim, place: &Place, makers: &Makers) -> Result<RouteSeen>;
 
     /// Writes the whole route: for a target that lost it, or that is behind what was confirmed.
     ///
     /// `expected_revision` is what the caller saw, 0 where there was no route. A slot without a
-    /// maker gets no addresses. [`Error::Refused`] when `live` has no instance of its maker: what
+    /// maker gets no addresses. The live slot gets those of all its instances that run, or of all if
+    /// none does: nobody answers until then, so it waits for no readiness. [`Error::Refused`] when `live` has no instance of its maker: what
     /// runs does not carry the labels that were confirmed.
     async fn restore(
         &self,
@@ -151,8 +162,8 @@ pub trait Target: fmt::Debug + Send + Sync {
     ///
     /// First its addresses leave the route, which raises the revision, so that a late switch to it
     /// loses. Then instances are told to end, and removed when they have or their grace is over.
-    /// [`Error::Refused`] when the slot is routed to by the target's own answer, or the route was
-    /// lost, so that nobody can say.
+    /// [`Error::Refused`] when the slot is routed to by the target's own answer. When the route was
+    /// lost nobody can say: [`Error::Unreachable`].
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()>;
 
     /// Takes the whole route away: nothing is answered under the host names any more. Instances
@@ -184,7 +195,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What went wrong, sorted by what the engine should do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Try again later: the target can't be reached, is overloaded or did not answer in time.
+    /// Try again later: the target can't be reached, is overloaded, did not answer in time, or is not
+    /// as it must be (it lost its routes, or is of another version). Says nothing of what was asked.
     #[error("{target} can't be reached")]
     Unreachable {
         target: String,

@@ -185,8 +185,12 @@ fn binary() -> PathBuf {
 
 /// Asks the router who it is.
 async fn ask(socket: &Path) -> Option<domain::route::Hello> {
+    read(socket, "/v1/hello").await
+}
+
+async fn read<T: serde::de::DeserializeOwned>(socket: &Path, path: &str) -> Option<T> {
     let mut stream = UnixStream::connect(socket).await.ok()?;
-    let request = "GET /v1/hello HTTP/1.1\r\nhost: router\r\nconnection: close\r\n\r\n";
+    let request = format!("GET {path} HTTP/1.1\r\nhost: router\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
@@ -205,6 +209,11 @@ impl Harness for Machine {
 
     fn plan(&self, place: &Place, size: u16) -> Plan {
         Plan { image: self.image.parse().expect("a content id"), ..sample::plan(place, size) }
+    }
+
+    fn slow_plan(&self, place: &Place, size: u16) -> Plan {
+        let delay = ("HELLO_START_DELAY_MS".parse().expect("a name"), "1500".to_owned());
+        Plan { variables: vec![delay], ..self.plan(place, size) }
     }
 
     fn dying_plan(&self, place: &Place) -> Plan {
@@ -384,6 +393,54 @@ async fn a_registry_that_is_away_is_not_the_releases_fault() {
 
     assert!(matches!(local, Err(Error::Refused { .. })), "{local:?}");
     assert!(matches!(pulled, Err(Error::Unreachable { .. })), "{pulled:?}");
+}
+
+/// What was sent to whom, and not taken by the first that was asked.
+async fn missed(machine: &Machine, place: &Place) -> (u64, u64) {
+    let path = format!("/v1/traffic/{}?since=0", place.placement);
+    let socket = machine.routers[0].socket();
+    let traffic: domain::route::traffic::Traffic = read(&socket, &path).await.expect("traffic");
+    let totals = &traffic.slots.blue.totals;
+    (totals.retried, totals.failures.sum())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn growing_and_healing_a_live_slot_costs_no_request() {
+    let machine = machine().await;
+    let (target, place) = (&machine.target, sample::place("costless"));
+    let mut plan = machine.slow_plan(&place, 1);
+    let maker = Some(plan.maker);
+    let by = |rollout| domain::target::Claim { placement: place.placement, epoch: 1, rollout };
+    // Asks for the plan, and for pages meanwhile, until it is so.
+    let all_in = async |plan: &Plan, rollout| {
+        for _ in 0..200 {
+            target.ensure(&by(rollout), Slot::Blue, plan).await.expect("asked");
+            for _ in 0..if rollout.is_none() { 10 } else { 0 } {
+                assert_eq!(machine.served_by(&place).await, Some(Slot::Blue));
+            }
+            let probe = domain::target::Probe { port: 8080, check: plan.spec.readiness.clone() };
+            let answers = target.probe(&place, Slot::Blue, plan.maker, &probe).await;
+            let passed = answers.expect("asked").iter().filter(|answer| answer.passed).count();
+            let slot = target.observe(&place).await.expect("seen").slots.blue;
+            if passed == usize::from(plan.size) && slot.iter().all(|one| one.in_route) {
+                return slot;
+            }
+        }
+        panic!("not all came into the route");
+    };
+    all_in(&plan, maker).await;
+    let revision = target.observe(&place).await.expect("seen").route.expect("a route").revision;
+    target.route(&by(maker), &place, revision, Some(Slot::Blue)).await.expect("live");
+
+    plan.size = 2;
+    let two = all_in(&plan, None).await;
+    assert_eq!((two.len(), missed(&machine, &place).await), (2, (0, 0)));
+
+    machine.remove_by_hand(&two[0]).await;
+    target.ensure(&by(None), Slot::Blue, &plan).await.expect("begun");
+    let healed = all_in(&plan, None).await;
+    assert_ne!(healed[0].id, two[0].id);
+    assert_eq!(missed(&machine, &place).await, (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,13 @@ impl Harness for Memory {
         sample::plan(place, size)
     }
 
+    fn slow_plan(&self, place: &Place, size: u16) -> Plan {
+        let plan = sample::plan(place, size);
+        let ready_after = Duration::from_millis(1500);
+        self.fake.behave(plan.release, Behaviour { ready_after, ..Behaviour::default() });
+        plan
+    }
+
     fn dying_plan(&self, place: &Place) -> Plan {
         let plan = sample::plan(place, 1);
         let dies_after = Some((Duration::from_millis(50), "exit code 1".to_owned()));

@@ -1,8 +1,8 @@
 //! Moving traffic, and who may not.
 
 use super::{
-    Harness, assert_refused, assert_stale, claim, empty, fill, make_live, maker_in, observed,
-    route_of, running, settled, story,
+    Harness, assert_refused, assert_stale, assert_unreachable, claim, empty, fill, make_live,
+    maker_in, observed, route_of, running, settled, story,
 };
 use domain::{
     slot::{
@@ -131,11 +131,13 @@ pub async fn a_router_that_lost_its_routes_says_so_and_is_given_them_back(h: &dy
     assert_eq!(h.served_by(&place).await, None);
 
     // Nothing may act on a slot of which nobody can say whether it had the traffic.
-    assert_refused(h.target().remove(&settled(&place, 2), &place, Blue).await);
-    assert_refused(h.target().ensure(&settled(&place, 2), Blue, &plan).await);
+    assert_unreachable(h.target().remove(&settled(&place, 2), &place, Blue).await);
+    assert_unreachable(h.target().ensure(&settled(&place, 2), Blue, &plan).await);
     let other = h.plan(&place, 1);
-    assert_refused(h.target().ensure(&claim(&other, 2), Green, &other).await);
-    assert_refused(h.target().refresh(&settled(&place, 2), &place, &maker_in(Blue, &plan)).await);
+    assert_unreachable(h.target().ensure(&claim(&other, 2), Green, &other).await);
+    assert_unreachable(
+        h.target().refresh(&settled(&place, 2), &place, &maker_in(Blue, &plan)).await,
+    );
     // What runs must carry the labels that were confirmed.
     let wrong = maker_in(Blue, &other);
     let claim = settled(&place, 2);
@@ -162,10 +164,29 @@ pub async fn a_switch_by_hand_is_seen_with_its_reason(h: &dyn Harness) {
 
     let seen = route_of(h, &place).await;
     assert_eq!((seen.live, seen.revision), (Some(Green), before.revision + 1));
-    let foreign = seen.foreign.expect("said");
-    assert!(foreign.contains("uid") && foreign.contains("the database is gone"), "{foreign}");
+    let hand = seen.foreign.expect("said");
+    assert!(hand.who.contains("uid") && hand.who.contains("the database is gone"), "{hand:?}");
+    assert_eq!(hand.revision, seen.revision);
     let late = h.target().route(&claim(&new, 1), &place, before.revision, None).await;
     assert_stale(late);
+}
+
+pub async fn a_switch_by_hand_stays_known_until_we_move_the_traffic(h: &dyn Harness) {
+    let (place, old) = story(h, "handled");
+    make_live(h, Blue, &old).await;
+    let new = h.plan(&place, 1);
+    fill(h, &claim(&new, 1), Green, &new).await;
+    h.switch_by_hand(&place, None, "the database is gone").await;
+    let by_hand = route_of(h, &place).await;
+
+    empty(h, &claim(&new, 1), &place, Green).await;
+    let written = route_of(h, &place).await;
+    assert!(written.revision > by_hand.revision);
+    assert_eq!((written.live, &written.foreign), (None, &by_hand.foreign), "an address is none");
+
+    let back = h.target().route(&claim(&new, 1), &place, written.revision, Some(Blue)).await;
+    assert_eq!(back.expect("back").foreign, None);
+    assert_eq!(route_of(h, &place).await.foreign, None);
 }
 
 pub async fn names_are_refreshed_without_moving_traffic(h: &dyn Harness) {

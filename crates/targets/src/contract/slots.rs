@@ -1,8 +1,8 @@
 //! Filling, emptying and asking slots.
 
 use super::{
-    Harness, assert_refused, claim, empty, fill, make_live, observed, probe, route_of, running,
-    settled, story, until,
+    Harness, assert_refused, assert_stale, claim, empty, fill, make_live, observed, probe,
+    route_of, running, settled, story, until,
 };
 use crate::fake::sample;
 use domain::{
@@ -83,7 +83,7 @@ pub async fn the_slot_that_has_the_traffic_is_never_filled_by_another_rollout(h:
 
     let filled = h.target().ensure(&claim(&other, 1), Blue, &other).await;
 
-    assert_refused(filled);
+    assert_stale(filled);
     let seen = observed(h, &place).await;
     assert_eq!(seen.route, Some(route));
     assert!(seen.slots.blue.iter().all(|one| one.maker == plan.maker));
@@ -134,21 +134,6 @@ pub async fn a_rollout_never_shrinks_the_live_slot_and_a_settled_placement_may(h
     })
     .await;
     assert_eq!(h.served_by(&place).await, Some(Blue));
-}
-
-pub async fn what_was_removed_by_hand_is_made_again_at_its_address(h: &dyn Harness) {
-    let place = sample::place("again");
-    let plan = h.plan(&place, 2);
-    let route = make_live(h, Blue, &plan).await;
-    let first = observed(h, &place).await.slots.blue[0].clone();
-
-    h.remove_by_hand(&first).await;
-    assert_eq!(observed(h, &place).await.slots.blue.len(), 1);
-    fill(h, &settled(&place, 1), Blue, &plan).await;
-
-    let seen = observed(h, &place).await;
-    assert!(seen.slots.blue.iter().all(|one| one.id != first.id));
-    assert_eq!(seen.route, Some(route), "at its address, so the route is as it was");
 }
 
 pub async fn an_image_that_runs_as_root_or_is_gone_is_refused_with_a_sentence(h: &dyn Harness) {

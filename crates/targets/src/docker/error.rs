@@ -19,6 +19,16 @@ pub(super) fn router_refused(reason: impl Into<String>) -> Error {
     Error::Refused { target: ROUTER.to_owned(), reason: reason.into() }
 }
 
+/// The router does not have what it must have had. That is not the fault of what was asked for.
+pub(super) fn router_lost(what: &'static str) -> Error {
+    Error::Unreachable { target: ROUTER.to_owned(), source: anyhow::anyhow!(what) }
+}
+
+/// The router routes otherwise than the caller thinks.
+pub(super) fn router_stale(reason: impl Into<String>) -> Error {
+    Error::Stale { target: ROUTER.to_owned(), reason: reason.into() }
+}
+
 /// The engine gave no answer, or one that says it is not well.
 pub(super) fn unreachable(source: impl Into<anyhow::Error>) -> Error {
     Error::Unreachable { target: ENGINE.to_owned(), source: source.into() }
@@ -27,6 +37,8 @@ pub(super) fn unreachable(source: impl Into<anyhow::Error>) -> Error {
 impl From<bollard::errors::Error> for Error {
     fn from(error: bollard::errors::Error) -> Self {
         match status(&error) {
+            // Gone or just being changed, by whoever: the next look tells.
+            Some((404 | 408 | 409 | 429, _)) => unreachable(error),
             Some((400..=499, message)) => refused(sentence(message)),
             _ => unreachable(error),
         }
@@ -38,7 +50,10 @@ impl From<router::Failure> for Error {
         let target = ROUTER.to_owned();
         match failure {
             router::Failure::Unreachable(source) => Self::Unreachable { target, source },
-            router::Failure::NotOurs(reason) => Self::Refused { target, reason },
+            // Says nothing of what was asked for.
+            router::Failure::NotOurs(reason) => {
+                Self::Unreachable { target, source: anyhow::anyhow!(reason) }
+            }
             router::Failure::Refused(refusal) => match refusal.code {
                 RefusalCode::StaleEpoch | RefusalCode::WrongRevision => {
                     Self::Stale { target, reason: refusal.message }
@@ -46,12 +61,14 @@ impl From<router::Failure> for Error {
                 RefusalCode::HostTaken
                 | RefusalCode::EmptySlot
                 | RefusalCode::SlotIsLive
+                | RefusalCode::Malformed => Self::Refused { target, reason: refusal.message },
+                // The router is not well, lost what it had, or is not the one we know.
+                RefusalCode::NotDurable
+                | RefusalCode::Draining
                 | RefusalCode::NoRoute
                 | RefusalCode::UnknownPlacement
                 | RefusalCode::UnknownCall
-                | RefusalCode::Malformed
-                | RefusalCode::Forbidden => Self::Refused { target, reason: refusal.message },
-                RefusalCode::NotDurable | RefusalCode::Draining => {
+                | RefusalCode::Forbidden => {
                     Self::Unreachable { target, source: anyhow::Error::new(refusal) }
                 }
             },

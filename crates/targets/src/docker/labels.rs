@@ -6,7 +6,10 @@ use domain::{
     slot::Slot,
     target::{Claim, Place, Plan},
 };
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+};
 use uuid::Uuid;
 
 pub(super) const INSTALLATION: &str = "pilothouse.installation";
@@ -58,6 +61,11 @@ impl Identity {
             port: plan.spec.exposure.port(),
             memory_bytes: plan.limits.memory_bytes,
         }
+    }
+
+    /// Where requests are sent to. `None`: it takes none.
+    pub fn endpoint(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::from((self.address, self.port?)))
     }
 
     /// Reads the labels of a container; `None` if it is not one of this installation.

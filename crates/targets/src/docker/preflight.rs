@@ -5,7 +5,7 @@ use super::{
     facts::{finding, gib, router_findings},
     labels,
     labels::Identity,
-    slots,
+    make,
 };
 use crate::{Error, Result, names};
 use bollard::{
@@ -88,7 +88,7 @@ impl DockerTarget {
             .flat_map(|one| one.names.iter().flatten())
             .find_map(|name| wanted.iter().find(|wanted| name.strip_prefix('/') == Some(wanted)));
         match taken {
-            Some(name) => finding(question, Verdict::Refuse, slots::name_taken(name)),
+            Some(name) => finding(question, Verdict::Refuse, make::name_taken(name)),
             None => finding(question, Verdict::Pass, "no container of somebody else has them"),
         }
     }
@@ -179,7 +179,7 @@ fn user_finding(plan: &Plan, image_user: &str) -> Finding {
     match (container::is_root(&user), plan.root_allowed) {
         (false, _) => finding(question, Verdict::Pass, format!("user {user}")),
         (true, true) => finding(question, Verdict::Warn, "as root, which the policy allows"),
-        (true, false) => finding(question, Verdict::Refuse, slots::runs_as_root()),
+        (true, false) => finding(question, Verdict::Refuse, make::runs_as_root()),
     }
 }
 

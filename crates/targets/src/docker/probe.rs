@@ -4,7 +4,10 @@ use super::seen::Reachable;
 use crate::BODY_KEPT;
 use anyhow::Context;
 use bytes::Bytes;
-use domain::target::{Answer, InstanceState, Place, Probe};
+use domain::{
+    service::Check,
+    target::{Answer, InstanceState, Place, Probe},
+};
 use futures::{StreamExt, stream};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
@@ -36,6 +39,20 @@ pub(super) async fn ask_all(
         .await
 }
 
+/// Whether whoever is at `address` passes a check, within its timeout.
+pub(super) async fn passes(place: &Place, address: SocketAddr, check: &Check) -> bool {
+    let host = place.host_names.first().map_or_else(|| address.to_string(), ToString::to_string);
+    let answer = exchange(address, &host, check.path.as_str());
+    match tokio::time::timeout(check.timeout, answer).await {
+        Ok(Ok((status, _))) => is_pass(status),
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+fn is_pass(status: StatusCode) -> bool {
+    status.is_success() || status.is_redirection()
+}
+
 async fn ask(one: Reachable, address: SocketAddr, host: Option<&str>, probe: &Probe) -> Answer {
     let path = probe.check.path.as_str();
     let begun = Instant::now();
@@ -53,8 +70,7 @@ async fn ask(one: Reachable, address: SocketAddr, host: Option<&str>, probe: &Pr
     let took = begun.elapsed();
     let (passed, said, body) = match outcome {
         Ok((status, body)) => {
-            let passed = status.is_success() || status.is_redirection();
-            (passed, format!("GET {path} {} in {}", status.as_u16(), spoken(took)), body)
+            (is_pass(status), format!("GET {path} {} in {}", status.as_u16(), spoken(took)), body)
         }
         Err(said) => (false, said, String::new()),
     };
@@ -136,6 +152,7 @@ mod tests {
             release: plan.release,
             configuration: plan.configuration,
             state: InstanceState::Running,
+            in_route: true,
             started_at: None,
             restarts: 0,
         };

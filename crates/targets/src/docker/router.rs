@@ -103,10 +103,9 @@ impl Router {
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        in_time(async { connect(&self.socket).await?.ask(Method::GET, path).await }).await
+        in_time(async { greet(&self.socket).await?.ask(Method::GET, path).await }).await
     }
 
-    /// Writes, after the first answer on the same connection said that we speak one protocol.
     async fn write<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -115,20 +114,23 @@ impl Router {
     ) -> Result<T, Failure> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Failure::Unreachable(anyhow!(error).context("writing JSON")))?;
-        in_time(async {
-            let mut connection = connect(&self.socket).await?;
-            let hello: Hello = connection.ask(Method::GET, "/v1/hello").await?;
-            if hello.protocol != PROTOCOL {
-                return Err(Failure::NotOurs(format!(
-                    "The router speaks protocol {} and this program {PROTOCOL}: install the two \
-                     from one version.",
-                    hello.protocol
-                )));
-            }
-            connection.send(method, path, body.into()).await
-        })
-        .await
+        in_time(async { greet(&self.socket).await?.send(method, path, body.into()).await }).await
     }
+}
+
+/// Connects to a router that speaks our protocol, by its first answer on the same connection: what
+/// another one says or is told may mean something else.
+async fn greet(socket: &Path) -> Result<Connection, Failure> {
+    let mut connection = connect(socket).await?;
+    let hello: Hello = connection.ask(Method::GET, "/v1/hello").await?;
+    if hello.protocol != PROTOCOL {
+        return Err(Failure::NotOurs(format!(
+            "The router speaks protocol {} and this program {PROTOCOL}: install the two from one \
+             version.",
+            hello.protocol
+        )));
+    }
+    Ok(connection)
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

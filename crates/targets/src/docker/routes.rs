@@ -6,7 +6,7 @@ use domain::{
     id::RolloutId,
     route::{MAIN_LISTENER, Route, Routed, latency::LAST, traffic},
     slot::{PerSlot, Slot},
-    target::{Place, RouteSeen, Second, SlotTraffic, Traffic},
+    target::{Hand, Place, RouteSeen, Second, SlotTraffic, Traffic},
 };
 use std::net::SocketAddr;
 use time::OffsetDateTime;
@@ -20,9 +20,7 @@ pub(super) fn upstreams<'a>(
     let mut found: Vec<_> = instances
         .into_iter()
         .filter(|instance| instance.slot == slot && instance.maker == maker)
-        .filter_map(|instance| {
-            Some((instance.number, SocketAddr::from((instance.address, instance.port?))))
-        })
+        .filter_map(|instance| Some((instance.number, instance.endpoint()?)))
         .collect();
     found.sort_unstable();
     found.dedup();
@@ -40,6 +38,13 @@ pub(super) fn upstreams_of_both(
         None => otherwise(slot),
     };
     PerSlot { blue: of(Slot::Blue), green: of(Slot::Green) }
+}
+
+/// Keeps those addresses that are `better`, if there is one.
+pub(super) fn prefer(addresses: &mut Vec<SocketAddr>, better: impl Fn(&SocketAddr) -> bool) {
+    if addresses.iter().any(&better) {
+        addresses.retain(better);
+    }
 }
 
 /// A route of `place`.
@@ -67,13 +72,14 @@ pub(super) fn same(one: &Route, other: &Route) -> bool {
 /// The route as the trait says it. `foreign` is the sentence about a switch by hand.
 pub(super) fn seen(routed: &Routed, foreign: Option<String>) -> Option<RouteSeen> {
     let route = routed.route.as_ref()?;
+    let revision = routed.break_glass_revision.unwrap_or(routed.revision);
     Some(RouteSeen {
         live: route.live,
         epoch: routed.epoch,
         revision: routed.revision,
         rollout: route.rollout,
         applied_at: routed.applied_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        foreign,
+        foreign: foreign.map(|who| Hand { who, revision }),
     })
 }
 

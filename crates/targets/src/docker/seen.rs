@@ -32,6 +32,14 @@ pub(super) struct Container {
     pub state: ContainerSummaryStateEnum,
 }
 
+impl Container {
+    /// It runs, or the engine is about to start it again.
+    pub const fn is_up(&self) -> bool {
+        use ContainerSummaryStateEnum as State;
+        matches!(self.state, State::RUNNING | State::RESTARTING)
+    }
+}
+
 /// An instance, and where it can be asked.
 #[derive(Clone, Debug)]
 pub(super) struct Reachable {
@@ -88,16 +96,25 @@ impl DockerTarget {
         Ok(containers.into_iter().map(|container| container.identity).collect())
     }
 
-    /// All instances of a placement by slot.
-    pub(super) async fn instances(&self, place: &Place) -> Result<PerSlot<Vec<Instance>>> {
+    /// All instances of a placement by slot, and what the router says of it.
+    ///
+    /// The router is asked last: what fills an idle slot brings an address into the route before it
+    /// starts the instance, so none is seen running and not in the route.
+    pub(super) async fn seen(&self, place: &Place) -> Result<(Routed, PerSlot<Vec<Instance>>)> {
+        let found = self.inspected(self.containers_of(place, None).await?).await?;
+        let routed = self.routed(place).await?;
         let mut slots: PerSlot<Vec<Instance>> = PerSlot::default();
-        for (slot, instance) in self.inspected(self.containers_of(place, None).await?).await? {
-            slots.of_mut(slot).push(instance);
+        for (identity, mut instance) in found {
+            instance.in_route = identity.endpoint().is_some_and(|address| {
+                let upstreams = routed.route.as_ref().map(|route| &route.upstreams);
+                upstreams.is_some_and(|upstreams| upstreams.of(identity.slot).contains(&address))
+            });
+            slots.of_mut(identity.slot).push(instance);
         }
         for slot in Slot::ALL {
             slots.of_mut(slot).sort_by_key(|instance| (instance.number, instance.maker));
         }
-        Ok(slots)
+        Ok((routed, slots))
     }
 
     /// The instances of a maker in a slot, with their addresses.
@@ -109,35 +126,26 @@ impl DockerTarget {
     ) -> Result<Vec<Reachable>> {
         let mut containers = self.containers_of(place, Some(slot)).await?;
         containers.retain(|container| container.identity.maker == maker);
-        let at: std::collections::HashMap<String, SocketAddr> = containers
-            .iter()
-            .map(|container| {
-                let port = container.identity.port.unwrap_or_default();
-                (container.id.clone(), SocketAddr::from((container.identity.address, port)))
-            })
-            .collect();
-        let mut reachable: Vec<_> = self
-            .inspected(containers)
-            .await?
-            .into_iter()
-            .filter_map(|(_, instance)| {
-                let address = *at.get(&instance.id)?;
-                Some(Reachable { instance, address })
-            })
+        let at = |identity: &Identity| {
+            SocketAddr::from((identity.address, identity.port.unwrap_or_default()))
+        };
+        let found = self.inspected(containers).await?.into_iter();
+        let mut reachable: Vec<_> = found
+            .map(|(identity, instance)| Reachable { instance, address: at(&identity) })
             .collect();
         reachable.sort_by_key(|one| one.instance.number);
         Ok(reachable)
     }
 
     /// Asks the engine about each; one that went away meanwhile is left out.
-    async fn inspected(&self, containers: Vec<Container>) -> Result<Vec<(Slot, Instance)>> {
+    async fn inspected(&self, containers: Vec<Container>) -> Result<Vec<(Identity, Instance)>> {
         let engine = self.engine().await?;
         stream::iter(containers)
             .map(|Container { id, identity, .. }| async move {
                 match engine.inspect_container(&id, None::<InspectContainerOptions>).await {
                     Ok(inspected) => {
-                        let slot = identity.slot;
-                        Ok(Some((slot, instance(id, &identity, &inspected)?)))
+                        let instance = instance(id, &identity, &inspected)?;
+                        Ok(Some((identity, instance)))
                     }
                     Err(gone) if error::is_gone(&gone) => Ok(None),
                     Err(other) => Err(other.into()),
@@ -150,6 +158,7 @@ impl DockerTarget {
     }
 }
 
+/// Not in the route, until its route is known.
 fn instance(
     id: String,
     identity: &Identity,
@@ -167,6 +176,7 @@ fn instance(
         release: identity.release,
         configuration: identity.configuration,
         state: condition(state, identity.memory_bytes),
+        in_route: false,
         started_at: started_at(state),
         restarts: inspected.restart_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
     })

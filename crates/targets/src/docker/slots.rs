@@ -5,20 +5,16 @@
 //! switch that is still on its way loses.
 
 use super::{
-    DockerTarget, container, error,
-    labels::{self, Identity},
-    lock, network, routes,
-    seen::Container,
+    DockerTarget, error, labels::Identity, lock, make::take_away, routes, seen::Container,
 };
-use crate::{Error, Result, names};
-use anyhow::anyhow;
+use crate::{
+    Error, Result,
+    live::{self, Is, Member},
+};
 use bollard::{
     Docker,
-    models::{ContainerCreateBody, ContainerSummaryStateEnum as State},
-    query_parameters::{
-        CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-        RemoveContainerOptionsBuilder, StartContainerOptions,
-    },
+    models::ContainerSummaryStateEnum as State,
+    query_parameters::{InspectContainerOptions, KillContainerOptionsBuilder},
 };
 use domain::{
     route::{Route, Routed},
@@ -28,64 +24,102 @@ use domain::{
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{
     collections::HashSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
-use uuid::Uuid;
 
-/// How long a call waits for what it began to make. The rest of its deadline is for the route.
-const MAKING: Duration = Duration::from_millis(1400);
-/// The longest that something begun goes on by itself.
-const LONGEST: Duration = Duration::from_secs(60);
-/// Starts at once: more only make each other slower.
-const STARTS_AT_ONCE: usize = 4;
+/// How long a call waits for instances of a live slot to say that they are ready. The rest of its
+/// deadline is for the route.
+const ASKING: Duration = Duration::from_millis(1700);
 /// Stops at once.
 const STOPS_AT_ONCE: usize = 8;
 /// How long it is remembered that a container was told to end.
 const TOLD: Duration = Duration::from_secs(3600);
 
-/// An instance to be started, and before that to be made where there is a body.
-struct Order {
-    installation: Uuid,
-    name: String,
-    identity: Identity,
-    made: Made,
-}
-
-enum Made {
-    Not(Box<ContainerCreateBody>),
-    As(String),
-}
-
 impl DockerTarget {
     /// `Target::ensure`.
     pub(super) async fn fill(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()> {
         let begun = Instant::now();
-        let place = &plan.place;
-        let mut routed = self.fenced(claim, place).await?;
-        let live = routed.live() == Some(slot);
-        let all = self.containers_of(place, None).await?;
+        let routed = self.fenced(claim, &plan.place).await?;
+        let mut all = self.containers_of(&plan.place, None).await?;
         may_fill(claim, slot, plan, &routed, &all)?;
-
-        let (wanted, others): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .filter(|container| container.identity.slot == slot)
-            .partition(|container| is_wanted(&container.identity, plan));
-        if !live && !others.is_empty() {
-            routed = self.announce(claim, slot, plan, routed, &wanted).await?;
-            self.end(others).await?;
+        all.retain(|container| container.identity.slot == slot);
+        if routed.live() == Some(slot) {
+            self.fill_live(claim, slot, plan, routed, all, begun).await
+        } else {
+            self.fill_idle(claim, slot, plan, routed, all, begun).await
         }
+    }
 
-        let outcome = self.make_and_start(claim, slot, plan, &routed, wanted, begun).await;
+    /// Nobody sends requests to an idle slot, so addresses come into the route before there is
+    /// anybody at them: whoever is killed when, an instance that runs is in the route.
+    async fn fill_idle(
+        &self,
+        claim: &Claim,
+        slot: Slot,
+        plan: &Plan,
+        routed: Routed,
+        there: Vec<Container>,
+        begun: Instant,
+    ) -> Result<()> {
+        let (wanted, others): (Vec<_>, Vec<_>) =
+            there.into_iter().partition(|container| is_wanted(&container.identity, plan));
+        let orders = self.orders(claim, slot, plan, &routed, &wanted).await;
+        let ordered = orders.iter().flatten().map(|order| &order.identity);
+        let identities = wanted.iter().map(|container| &container.identity).chain(ordered);
+        let addresses = routes::upstreams(identities, slot, plan.maker);
+        // What was refused is still no reason to leave strays in the route, or running.
+        self.announce(claim, slot, plan, routed, addresses).await?;
+        self.end(others).await?;
+        self.carry_out(orders?, begun).await
+    }
 
-        let there = self.containers_of(place, Some(slot)).await?;
-        let mine = there.into_iter().filter(|container| container.identity.maker == plan.maker);
+    /// In a live slot it is the reverse: requests come to an instance once it is ready for them, and
+    /// what has to be started, or is not wanted any more, leaves the route before.
+    async fn fill_live(
+        &self,
+        claim: &Claim,
+        slot: Slot,
+        plan: &Plan,
+        mut routed: Routed,
+        mut there: Vec<Container>,
+        begun: Instant,
+    ) -> Result<()> {
         // No rollout makes a slot smaller that has the traffic.
-        let shrinks = !live || claim.rollout.is_none();
-        let (wanted, beyond): (Vec<_>, Vec<_>) =
-            mine.partition(|container| !shrinks || is_wanted(&container.identity, plan));
-        self.announce(claim, slot, plan, routed, &wanted).await?;
-        self.end(beyond).await?;
+        let shrinks = claim.rollout.is_none();
+        let belongs = |one: &Container| match shrinks {
+            true => is_wanted(&one.identity, plan),
+            false => one.identity.maker == plan.maker,
+        };
+        let wanted: Vec<_> =
+            there.iter().filter(|one| is_wanted(&one.identity, plan)).cloned().collect();
+        // While the route still names the addresses of those that are gone.
+        let orders = self.orders(claim, slot, plan, &routed, &wanted).await;
+        if !orders.as_ref().is_ok_and(Vec::is_empty) {
+            let members = members(there.iter().filter(|one| belongs(one)), &HashSet::new());
+            let addresses = live::addresses(upstreams(&routed, slot), &members);
+            routed = self.announce(claim, slot, plan, routed, addresses).await?;
+        }
+        let outcome = match orders {
+            Ok(orders) => self.carry_out(orders, begun).await,
+            Err(error) => Err(error),
+        };
+
+        there = self.containers_of(&plan.place, Some(slot)).await?;
+        there.sort_by_key(|one| one.identity.number);
+        let new: Vec<_> = there
+            .iter()
+            .filter(|one| belongs(one) && one.state == State::RUNNING)
+            .filter(|one| !is_in(upstreams(&routed, slot), one))
+            .collect();
+        let ready = self.ready(plan, &new, (begun + ASKING).into()).await;
+        let members = members(there.iter().filter(|one| belongs(one)), &ready);
+        let addresses = live::addresses(upstreams(&routed, slot), &members);
+        routed = self.announce(claim, slot, plan, routed, addresses).await?;
+
+        let beyond = |one: &Container| one.identity.maker == plan.maker && !belongs(one);
+        there.retain(|one| beyond(one) && !is_in(upstreams(&routed, slot), one));
+        self.end(there).await?;
         outcome
     }
 
@@ -117,144 +151,24 @@ impl DockerTarget {
         Ok(())
     }
 
-    /// Writes the addresses of a slot's instances and the host names into the route, without
-    /// moving traffic. A live slot is never left without an address.
+    /// Writes a slot's addresses and the host names into the route, without moving traffic.
     async fn announce(
         &self,
         claim: &Claim,
         slot: Slot,
         plan: &Plan,
         routed: Routed,
-        instances: &[Container],
+        addresses: Vec<SocketAddr>,
     ) -> Result<Routed> {
         if plan.spec.exposure.port().is_none() {
             return Ok(routed);
         }
-        let identities = instances.iter().map(|container| &container.identity);
-        let addresses = routes::upstreams(identities, slot, plan.maker);
         let live = routed.live();
-        if live == Some(slot) && addresses.is_empty() {
-            return Ok(routed);
-        }
         let mut upstreams =
             routed.route.as_ref().map(|route| route.upstreams.clone()).unwrap_or_default();
         *upstreams.of_mut(slot) = addresses;
         let route = routes::route(&plan.place, claim.rollout, upstreams, live);
         self.put(claim, routed, route).await
-    }
-
-    /// Makes what is missing and starts what does not run. Returns the first refusal, else the
-    /// first failure; what was not done when the time is over is done by the next call.
-    async fn make_and_start(
-        &self,
-        claim: &Claim,
-        slot: Slot,
-        plan: &Plan,
-        routed: &Routed,
-        wanted: Vec<Container>,
-        begun: Instant,
-    ) -> Result<()> {
-        let there: HashSet<u16> = wanted.iter().map(|one| one.identity.number).collect();
-        let missing: Vec<u16> = (1..=plan.size).filter(|number| !there.contains(number)).collect();
-        let mut orders = Vec::new();
-        for Container { id, identity, state } in wanted {
-            match state {
-                State::CREATED | State::EXITED => {
-                    lock(&self.told).remove(&id);
-                    let name = names::instance(slot, plan.maker, identity.number);
-                    let installation = self.options.installation;
-                    orders.push(Order { installation, name, identity, made: Made::As(id) });
-                }
-                // The engine could not take it away: it never runs again. Made anew next time.
-                State::DEAD => take_away(self.engine().await?, &id).await?,
-                State::RUNNING
-                | State::RESTARTING
-                | State::PAUSED
-                | State::STOPPING
-                | State::REMOVING
-                | State::EMPTY => {}
-            }
-        }
-        if !missing.is_empty() {
-            orders.extend(self.order(claim, slot, plan, routed, &missing).await?);
-        }
-
-        let engine = self.engine().await?;
-        // Spawned: a start that takes longer than this call goes on, and is seen later.
-        let mut made = stream::iter(orders)
-            .map(|order| tokio::spawn(tokio::time::timeout(LONGEST, make(engine.clone(), order))))
-            .buffer_unordered(STARTS_AT_ONCE);
-        let mut failure: Option<Error> = None;
-        let until = tokio::time::Instant::from_std(begun + MAKING);
-        while let Ok(Some(ended)) = tokio::time::timeout_at(until, made.next()).await {
-            let Ok(Ok(Err((address, error)))) = ended else { continue };
-            if let Some(address) = address {
-                // Somebody else has it: do not choose it again at once.
-                self.avoid(address);
-            }
-            if failure.is_none() || matches!(error, Error::Refused { .. }) {
-                failure = Some(error);
-            }
-        }
-        failure.map_or(Ok(()), Err)
-    }
-
-    /// What is to be made for the numbers that are missing.
-    async fn order(
-        &self,
-        claim: &Claim,
-        slot: Slot,
-        plan: &Plan,
-        routed: &Routed,
-        missing: &[u16],
-    ) -> Result<Vec<Order>> {
-        let installation = self.options.installation;
-        let image = self.inspected_image(plan.image.as_str()).await?.ok_or_else(|| {
-            error::refused(format!(
-                "the image {} is gone. Load or pull it again, or deploy another release.",
-                plan.image.short()
-            ))
-        })?;
-        let image_user = image.config.and_then(|config| config.user).unwrap_or_default();
-        if container::is_root(&container::user(plan, &image_user)) && !plan.root_allowed {
-            return Err(error::refused(runs_as_root()));
-        }
-
-        let network = self.network(&plan.place).await?;
-        let ours = [(labels::INSTALLATION, installation.to_string())];
-        let (containers, routes) =
-            tokio::try_join!(self.listed(ours), async { Ok(self.router.routes().await?) })?;
-        let with_labels = containers.iter().filter_map(|container| container.labels.as_ref());
-        let mut taken = network::addresses_of(with_labels);
-        // An address that a route still names must not reach another service.
-        let own =
-            routed.route.as_ref().map(|route| v4(route.upstreams.of(slot))).unwrap_or_default();
-        let preferred: Vec<_> =
-            own.iter().filter(|address| !taken.contains(address)).copied().collect();
-        for route in routes.iter().filter_map(|routed| routed.route.as_ref()) {
-            taken.extend(Slot::ALL.iter().flat_map(|slot| v4(route.upstreams.of(*slot))));
-        }
-        taken.retain(|address| !preferred.contains(address));
-        let addresses = self.promise(
-            (plan.place.placement, slot),
-            network.subnet,
-            missing.len(),
-            &preferred,
-            taken,
-        )?;
-
-        let order = |(&number, address)| {
-            let identity = Identity::of(claim, slot, plan, number, address);
-            let instance = names::instance(slot, plan.maker, number);
-            let body = container::body(plan, &identity, installation, &network.id, &image_user);
-            Order {
-                installation,
-                name: names::container(&self.options.prefix, &plan.place, &instance),
-                identity,
-                made: Made::Not(Box::new(body)),
-            }
-        };
-        Ok(missing.iter().zip(addresses).map(order).collect())
     }
 
     /// Tells containers to end, and takes away those that have or had their time.
@@ -310,12 +224,10 @@ fn may_fill(
     if let Some(Route { live: Some(live), upstreams, .. }) = &routed.route
         && *live == slot
     {
-        let addresses = v4(upstreams.of(slot));
-        let routed_to = |one: &&Container| {
-            one.identity.slot == slot && addresses.contains(&one.identity.address)
-        };
+        let routed_to =
+            |one: &&Container| one.identity.slot == slot && is_in(upstreams.of(slot), one);
         if let Some(other) = all.iter().filter(stranger).find(routed_to) {
-            return Err(error::router_refused(format!(
+            return Err(error::router_stale(format!(
                 "{slot} gets the traffic, with instances of rollout {}. Another rollout does not \
                  fill it.",
                 other.identity.maker.short()
@@ -335,95 +247,42 @@ fn is_wanted(identity: &Identity, plan: &Plan) -> bool {
     identity.maker == plan.maker && identity.number <= plan.size
 }
 
+/// The addresses that the route has of a slot.
+fn upstreams(routed: &Routed, slot: Slot) -> &[SocketAddr] {
+    routed.route.as_ref().map_or(&[], |route| route.upstreams.of(slot))
+}
+
+fn is_in(addresses: &[SocketAddr], container: &Container) -> bool {
+    container.identity.endpoint().is_some_and(|address| addresses.contains(&address))
+}
+
+/// What is known of a live slot's containers; `ready` are the ids of those that said so.
+fn members<'a>(
+    containers: impl Iterator<Item = &'a Container>,
+    ready: &HashSet<String>,
+) -> Vec<Member<SocketAddr>> {
+    let member = |one: &Container| {
+        let is = match one.state {
+            State::RUNNING if ready.contains(&one.id) => Is::Ready,
+            State::RUNNING => Is::Running,
+            State::RESTARTING => Is::Returning,
+            State::CREATED
+            | State::EXITED
+            | State::PAUSED
+            | State::STOPPING
+            | State::REMOVING
+            | State::DEAD
+            | State::EMPTY => Is::Still,
+        };
+        Some(Member { address: one.identity.endpoint()?, is })
+    };
+    containers.filter_map(member).collect()
+}
+
 fn lost() -> Error {
-    error::router_refused(
+    error::router_lost(
         "it has no route of this placement although instances are there, so it lost its routes. \
          They must be given back first.",
-    )
-}
-
-/// What to do about an image that runs as root.
-pub(super) fn runs_as_root() -> String {
-    "the image runs as root. Set a user in the image or in the service; an admin may allow root in \
-     the environment's policy."
-        .to_owned()
-}
-
-fn v4(addresses: &[SocketAddr]) -> HashSet<Ipv4Addr> {
-    let v4 = |address: &SocketAddr| match address.ip() {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    };
-    addresses.iter().filter_map(v4).collect()
-}
-
-/// Makes and starts one instance. An error names the address if that is what was wrong.
-async fn make(engine: Docker, order: Order) -> Result<(), (Option<Ipv4Addr>, Error)> {
-    let id = match &order.made {
-        Made::As(id) => id.clone(),
-        Made::Not(body) => {
-            let options = CreateContainerOptionsBuilder::default().name(&order.name).build();
-            match engine.create_container(Some(options), (**body).clone()).await {
-                Ok(made) => made.id,
-                Err(taken) if error::is_conflict(&taken) => {
-                    found(&engine, &order).await.map_err(|error| (None, error))?
-                }
-                Err(error) => return Err((None, error.into())),
-            }
-        }
-    };
-    let Err(error) = engine.start_container(&id, None::<StartContainerOptions>).await else {
-        return Ok(());
-    };
-    let message = error::status(&error).map(|(_, message)| message.to_lowercase());
-    let message = message.unwrap_or_default();
-    let address_taken = message.contains("address already in use");
-    if address_taken || (message.contains("network") && message.contains("not found")) {
-        // It never ran and never will with this address or network: made anew by the next call.
-        take_away(&engine, &id).await.map_err(|error| (None, error))?;
-        let address = address_taken.then_some(order.identity.address);
-        return Err((address, error::unreachable(error)));
-    }
-    let said = match error::status(&error) {
-        Some((400, said)) => Some(error::sentence(said)),
-        Some((500, said)) if said.contains("OCI runtime create failed") => {
-            Some(error::sentence(said))
-        }
-        _ => None,
-    };
-    let error = match said {
-        Some(said) => error::refused(format!("{} could not be started: {said}", order.name)),
-        None => error.into(),
-    };
-    Err((None, error))
-}
-
-/// The container that has the name already: an earlier call's, or a stranger's.
-async fn found(engine: &Docker, order: &Order) -> Result<String> {
-    let there = match engine.inspect_container(&order.name, None::<InspectContainerOptions>).await {
-        Err(gone) if error::is_gone(&gone) => {
-            return Err(error::unreachable(anyhow!("{} was just being removed", order.name)));
-        }
-        other => other?,
-    };
-    let labels = there.config.and_then(|config| config.labels).unwrap_or_default();
-    let (Some(id), Some(found)) = (there.id, Identity::read(&labels, order.installation)) else {
-        return Err(error::refused(name_taken(&order.name)));
-    };
-    let (wanted, same) = (&order.identity, found.placement == order.identity.placement);
-    if same && (found.slot, found.maker, found.number) == (wanted.slot, wanted.maker, wanted.number)
-    {
-        return Ok(id);
-    }
-    // Ours, of another maker whose id ends alike: a stray that is on its way out.
-    Err(error::unreachable(anyhow!("{} is still there from another rollout", order.name)))
-}
-
-/// What to do about a stranger's container.
-pub(super) fn name_taken(name: &str) -> String {
-    format!(
-        "the name {name} is taken by a container that is not ours. Somebody with access to the \
-         machine must remove or rename it."
     )
 }
 
@@ -438,16 +297,6 @@ async fn tell(engine: &Docker, id: &str) -> Result<()> {
     let options = KillContainerOptionsBuilder::default().signal(&signal).build();
     match engine.kill_container(id, Some(options)).await {
         // Gone, or not running any more.
-        Err(error) if error::is_gone(&error) || error::is_conflict(&error) => Ok(()),
-        other => Ok(other?),
-    }
-}
-
-/// Removes a container with its anonymous volumes, running or not.
-async fn take_away(engine: &Docker, id: &str) -> Result<()> {
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    match engine.remove_container(id, Some(options)).await {
-        // Gone, or just being removed.
         Err(error) if error::is_gone(&error) || error::is_conflict(&error) => Ok(()),
         other => Ok(other?),
     }

@@ -11,7 +11,7 @@ use domain::{
     name::{ContentId, HostName},
     release::ImageFacts,
     slot::Slot,
-    target::{RouteSeen, Second},
+    target::{Hand, RouteSeen, Second},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -141,7 +141,8 @@ impl Fake {
             if let Some(route) = machine.routes.get_mut(&placement).filter(|route| route.there) {
                 route.live = live;
                 route.revision += 1;
-                route.foreign = Some(format!("uid 0 by pilothouse-router switch: {reason}"));
+                let who = format!("uid 0 by pilothouse-router switch: {reason}");
+                route.foreign = Some(Hand { who, revision: route.revision });
             }
         });
     }

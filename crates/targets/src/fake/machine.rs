@@ -1,10 +1,15 @@
 //! The machine behind the fake: its containers.
 
 use super::{
-    Behaviour, Call, NAME, refused,
+    Behaviour, Call, lost, refused,
     router::{Route, now},
+    stale,
 };
-use crate::{Error, Makers, Result, names};
+use crate::{
+    Makers, Result,
+    live::{self, Is, Member},
+    names,
+};
 use domain::{
     id::{ConfigurationId, PlacementId, ReleaseId, RolloutId},
     name::{ContentId, Name},
@@ -111,7 +116,13 @@ impl Container {
         }
     }
 
-    pub fn instance(&self) -> Instance {
+    /// As seen beside the route of its placement.
+    pub fn instance(&self, route: Option<&Route>) -> Instance {
+        let in_route = |route: &Route| {
+            route.there
+                && self.takes_requests
+                && route.upstreams.of(self.slot).contains(&self.address)
+        };
         Instance {
             id: self.id.clone(),
             name: names::instance(self.slot, self.maker, self.number),
@@ -120,6 +131,7 @@ impl Container {
             release: self.release,
             configuration: self.configuration,
             state: self.state(),
+            in_route: route.is_some_and(in_route),
             started_at: self.started_at,
             restarts: self.restarts,
         }
@@ -209,7 +221,7 @@ impl Machine {
         let routed_to =
             |one: &&Container| one.slot == slot && route.upstreams.of(slot).contains(&one.address);
         if live && let Some(other) = others().find(routed_to) {
-            return Err(refused(format!(
+            return Err(stale(format!(
                 "{slot} gets the traffic, with instances of rollout {}. Another rollout does not \
                  fill it.",
                 other.maker.short()
@@ -218,7 +230,7 @@ impl Machine {
         let first = claim.rollout.is_some() && others().next().is_none();
         let never = !route.there && route.revision == 0;
         if plan.spec.exposure.port().is_some() && never && !first {
-            return Err(lost());
+            return Err(lost(LOST));
         }
         Ok((live, route))
     }
@@ -234,14 +246,9 @@ impl Machine {
         self.fence(claim)?;
         let (live, route) = self.may_fill(installation, claim, slot, plan)?;
         let shrinks = !live || claim.rollout.is_none();
-        if !live {
-            let stray = |one: &Container| one.slot == slot && one.maker != plan.maker;
-            self.announce(installation, claim, slot, plan, shrinks)?;
-            self.end(|one| {
-                one.installation == installation && one.placement == claim.placement && stray(one)
-            });
+        if live {
+            self.keep_announced(installation, claim, slot, plan, shrinks)?;
         }
-
         let mut outcome = Ok(());
         for number in 1..=plan.size {
             let made = self.make(installation, prefix, claim, slot, plan, number, &route);
@@ -249,17 +256,19 @@ impl Machine {
                 outcome = made;
             }
         }
-
-        self.announce(installation, claim, slot, plan, shrinks)?;
-        if shrinks {
-            self.end(|one| {
-                one.installation == installation
-                    && one.placement == claim.placement
-                    && one.slot == slot
-                    && one.maker == plan.maker
-                    && one.number > plan.size
-            });
+        if live {
+            self.keep_announced(installation, claim, slot, plan, shrinks)?;
+        } else {
+            self.announce(installation, claim, slot, plan)?;
         }
+        let route = self.routes.get(&claim.placement).cloned().unwrap_or_default();
+        self.end(|one| {
+            let here = one.installation == installation && one.placement == claim.placement;
+            let stray = !live && one.maker != plan.maker;
+            let beyond = shrinks && one.maker == plan.maker && one.number > plan.size;
+            let serves = live && route.upstreams.of(slot).contains(&one.address);
+            here && one.slot == slot && (stray || beyond) && !serves
+        });
         outcome
     }
 
@@ -331,14 +340,13 @@ impl Machine {
         Ok(())
     }
 
-    /// Brings a slot's addresses into the route.
+    /// Brings all addresses of an idle slot into the route.
     fn announce(
         &mut self,
         installation: Uuid,
         claim: &Claim,
         slot: Slot,
         plan: &Plan,
-        shrinks: bool,
     ) -> Result<()> {
         if plan.spec.exposure.port().is_none() {
             return Ok(());
@@ -346,17 +354,43 @@ impl Machine {
         let mut found: Vec<_> = self
             .of(installation, claim.placement)
             .filter(|one| one.slot == slot && one.maker == plan.maker)
-            .filter(|one| !shrinks || one.number <= plan.size)
+            .filter(|one| one.number <= plan.size)
             .map(|one| (one.number, one.address))
             .collect();
         found.sort_unstable();
         let route = self.routes.entry(claim.placement).or_default();
         let (live, mut upstreams) = (route.live, route.upstreams.clone());
-        if live == Some(slot) && found.is_empty() {
-            return Ok(());
-        }
         *upstreams.of_mut(slot) = found.into_iter().map(|(_, address)| address).collect();
         self.put(claim, &plan.place, upstreams, live).map(drop)
+    }
+
+    /// The same for the live slot: who is ready comes in, who stands still leaves.
+    fn keep_announced(
+        &mut self,
+        installation: Uuid,
+        claim: &Claim,
+        slot: Slot,
+        plan: &Plan,
+        shrinks: bool,
+    ) -> Result<()> {
+        let mut there: Vec<_> = self
+            .of(installation, claim.placement)
+            .filter(|one| one.slot == slot && one.maker == plan.maker)
+            .filter(|one| !shrinks || one.number <= plan.size)
+            .collect();
+        there.sort_by_key(|one| one.number);
+        let is = |one: &Container| match one.life {
+            Life::Running(_) if (200..400).contains(&self.answer(one).0) => Is::Ready,
+            Life::Running(_) => Is::Running,
+            Life::Starting(_) if one.restarts > 0 => Is::Returning,
+            Life::Starting(_) | Life::Exited(_) => Is::Still,
+        };
+        let members: Vec<_> =
+            there.iter().map(|one| Member { address: one.address, is: is(one) }).collect();
+        let route = self.routes.entry(claim.placement).or_default();
+        let mut upstreams = route.upstreams.clone();
+        *upstreams.of_mut(slot) = live::addresses(upstreams.of(slot), &members);
+        self.put(claim, &plan.place, upstreams, Some(slot)).map(drop)
     }
 
     pub fn empty(
@@ -376,13 +410,13 @@ impl Machine {
         let (there, never) = (route.there, !route.there && route.revision == 0);
         if there && !route.upstreams.of(slot).is_empty() {
             route.upstreams.of_mut(slot).clear();
-            route.written(claim.rollout);
+            route.written(claim.rollout, false);
         }
         let takes_requests = self
             .of(installation, place.placement)
             .any(|one| one.slot == slot && one.takes_requests);
         if never && takes_requests {
-            return Err(lost());
+            return Err(lost(LOST));
         }
         self.end(|one| {
             one.installation == installation && one.placement == place.placement && one.slot == slot
@@ -405,11 +439,5 @@ impl Machine {
     }
 }
 
-fn lost() -> Error {
-    Error::Refused {
-        target: NAME.to_owned(),
-        reason: "it has no route of this placement although instances are there, so it lost its \
-                 routes. They must be given back first."
-            .to_owned(),
-    }
-}
+const LOST: &str = "it has no route of this placement although instances are there, so it lost its \
+                    routes. They must be given back first.";

@@ -1,12 +1,12 @@
 //! The router of the fake: epochs, revisions, and a witness.
 
-use super::{Load, machine::Machine, refused, stale};
+use super::{Load, lost, machine::Machine, refused, stale};
 use crate::Result;
 use domain::{
     id::{PlacementId, RolloutId},
     name::HostName,
     slot::{PerSlot, Slot},
-    target::{Claim, Place, RouteSeen, Second, SlotTraffic, Traffic},
+    target::{Claim, Hand, Place, RouteSeen, Second, SlotTraffic, Traffic},
 };
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -31,7 +31,7 @@ pub(super) struct Route {
     pub host_names: Vec<HostName>,
     pub rollout: Option<RolloutId>,
     pub applied_at: Option<OffsetDateTime>,
-    pub foreign: Option<String>,
+    pub foreign: Option<Hand>,
     pub traffic: PerSlot<SlotTraffic>,
     pub seconds: PerSlot<BTreeMap<i64, Second>>,
     pub load: PerSlot<Load>,
@@ -51,12 +51,13 @@ impl Route {
         })
     }
 
-    pub fn written(&mut self, rollout: Option<RolloutId>) {
+    /// A control plane wrote it. Whoever moves the traffic clears the mark of a hand.
+    pub fn written(&mut self, rollout: Option<RolloutId>, moved: bool) {
         self.there = true;
         self.revision += 1;
         self.rollout = rollout;
         self.applied_at = Some(OffsetDateTime::now_utc());
-        self.foreign = None;
+        self.foreign = self.foreign.take().filter(|_| !moved);
     }
 
     /// Adds a second to what the witness saw.
@@ -105,7 +106,7 @@ impl Machine {
         self.fence(claim)?;
         self.count_load();
         let Some(route) = self.routes.get_mut(&claim.placement).filter(|route| route.there) else {
-            return Err(refused("there is no route to switch."));
+            return Err(lost("there is no route to switch."));
         };
         let is_so = route.live == live && route.rollout == claim.rollout && route.foreign.is_none();
         let repeated = is_so && route.revision == expected + 1;
@@ -122,7 +123,7 @@ impl Machine {
         }
         if !repeated && route.live != live {
             route.live = live;
-            route.written(claim.rollout);
+            route.written(claim.rollout, true);
         }
         route.seen().ok_or_else(|| refused("there is no route."))
     }
@@ -152,15 +153,16 @@ impl Machine {
             && route.upstreams == upstreams
             && route.host_names == wanted;
         if !same {
+            let moved = route.live != live;
             (route.live, route.upstreams, route.host_names) = (live, upstreams, wanted);
-            route.written(claim.rollout);
+            route.written(claim.rollout, moved);
         }
         route.seen().ok_or_else(|| refused("there is no route."))
     }
 
     pub fn withdraw(&mut self, placement: PlacementId) {
         if let Some(route) = self.routes.get_mut(&placement).filter(|route| route.there) {
-            route.written(None);
+            route.written(None, true);
             (route.there, route.live) = (false, None);
             route.upstreams = PerSlot::default();
             route.host_names.clear();
