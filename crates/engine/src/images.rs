@@ -2,7 +2,6 @@
 //! itself is noted for its page.
 
 use crate::{chain, context::Context};
-use domain::name::ContentId;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tracing::{debug, warn};
 
@@ -13,7 +12,6 @@ const CHECK: Duration = Duration::from_secs(5);
 
 /// Keeps until the engine stops.
 pub(crate) async fn run(context: Arc<Context>) {
-    let mut kept = BTreeSet::new();
     let mut left = Duration::ZERO;
     loop {
         if let Err(error) = check(&context).await {
@@ -21,7 +19,7 @@ pub(crate) async fn run(context: Arc<Context>) {
         }
         if left.is_zero() {
             left = ROUND;
-            if let Err(error) = keep(&context, &mut kept).await {
+            if let Err(error) = keep(&context).await {
                 warn!(error = format!("{error:#}"), "Images could not be kept from pruning");
             }
         }
@@ -53,22 +51,23 @@ async fn check(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn keep(context: &Context, kept: &mut BTreeSet<ContentId>) -> anyhow::Result<()> {
+/// What is kept is read from the target, so that a tag outlives nobody who knew of it.
+async fn keep(context: &Context) -> anyhow::Result<()> {
+    let kept: BTreeSet<_> = match context.target.kept_images().await {
+        Ok(kept) => kept.into_iter().collect(),
+        // The next round asks again.
+        Err(error) => {
+            debug!(error = chain(&error), "It could not be asked which images are kept");
+            return Ok(());
+        }
+    };
+    // After it was asked: what a rollout has kept meanwhile is among the keepers.
     let mut conn = context.pool.acquire().await?;
     let keepers: BTreeSet<_> = store::rollouts::keepers(&mut conn).await?.into_iter().collect();
     drop(conn);
-    let mut done = BTreeSet::new();
-    for image in &keepers {
-        if kept.contains(image) {
-            done.insert(image.clone());
-            continue;
-        }
-        match context.target.keep_image(image).await {
-            Ok(()) => drop(done.insert(image.clone())),
-            // The next round asks again.
-            Err(error) => {
-                debug!(image = image.short(), error = chain(&error), "An image could not be kept");
-            }
+    for image in keepers.difference(&kept) {
+        if let Err(error) = context.target.keep_image(image).await {
+            debug!(image = image.short(), error = chain(&error), "An image could not be kept");
         }
     }
     for image in kept.difference(&keepers) {
@@ -76,6 +75,5 @@ async fn keep(context: &Context, kept: &mut BTreeSet<ContentId>) -> anyhow::Resu
             debug!(image = image.short(), error = chain(&error), "An image could not be let go");
         }
     }
-    *kept = done;
     Ok(())
 }

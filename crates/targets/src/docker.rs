@@ -384,6 +384,10 @@ impl Target for DockerTarget {
         in_time(self.keep(image)).await
     }
 
+    async fn kept_images(&self) -> Result<Vec<ContentId>> {
+        in_time(self.kept()).await
+    }
+
     async fn release_image(&self, image: &ContentId) -> Result<()> {
         in_time(self.let_go(image)).await
     }

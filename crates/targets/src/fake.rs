@@ -359,6 +359,13 @@ impl Target for Fake {
         Ok(())
     }
 
+    async fn kept_images(&self) -> Result<Vec<ContentId>> {
+        let machine = self.called(Call::KeptImages)?;
+        let ours =
+            machine.kept.iter().filter(|(installation, _)| *installation == self.installation);
+        Ok(ours.map(|(_, image)| image.clone()).collect())
+    }
+
     async fn release_image(&self, image: &ContentId) -> Result<()> {
         let mut machine = self.called(Call::ReleaseImage)?;
         machine.kept.remove(&(self.installation, image.clone()));

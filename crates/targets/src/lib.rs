@@ -185,6 +185,10 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// Spares an image from pruning, with a tag of this installation.
     async fn keep_image(&self, image: &ContentId) -> Result<()>;
 
+    /// The images that have such a tag, in no order. What a control plane kept before it was
+    /// restarted is among them.
+    async fn kept_images(&self) -> Result<Vec<ContentId>>;
+
     /// Takes that tag away again. The image goes when that was its last name and nothing uses it.
     async fn release_image(&self, image: &ContentId) -> Result<()>;
 }

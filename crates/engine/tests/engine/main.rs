@@ -6,10 +6,14 @@ mod world;
 use domain::{
     rollout::{Ask, Kind, Phase},
     slot::Slot,
+    target::{Instance, InstanceState},
 };
 use sqlx::PgPool;
 use std::time::Duration;
-use targets::fake::{Behaviour, Load};
+use targets::{
+    Target,
+    fake::{Behaviour, Load},
+};
 use world::World;
 
 const ALL: [Phase; 7] = [
@@ -222,6 +226,63 @@ async fn a_hand_on_the_machine_stops_a_rollout_and_is_adopted_when_settled(
         })
         .await?;
     assert!(world.said("route_foreign").await?);
+
+    // What is written afterwards, by us, is not taken for that hand again.
+    let told = world.times_said("route_foreign").await?;
+    world.resize(2).await?;
+    let grown = async || {
+        let slot = world.observed().await?.slots.blue;
+        Ok(slot.len() == 2 && slot.iter().all(|one| one.in_route))
+    };
+    world.until("it has grown", grown).await?;
+    let fourth = world.deploy(v2).await?;
+    assert_eq!(world.end(fourth).await?, Phase::Succeeded);
+    assert_eq!(world.times_said("route_foreign").await?, told);
+    engine.stop().await;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_live_slot_grows_into_the_route_when_it_is_ready_and_tells_it_once(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let engine = world.start(1).await?;
+    let release = world.release("1.0.0").await?;
+    let first = world.deploy(release).await?;
+    world.end(first).await?;
+    let ready_after = Duration::from_secs(2);
+    world.target.behave(release, Behaviour { ready_after, ..Behaviour::default() });
+
+    world.resize(2).await?;
+    let second = async |is: fn(&Instance) -> bool| {
+        Ok(world.observed().await?.slots.blue.get(1).is_some_and(is))
+    };
+    let waits = |one: &Instance| one.state == InstanceState::Running && !one.in_route;
+    world.until("it runs and gets no request", async || second(waits).await).await?;
+    world.until("it gets requests", async || second(|one| one.in_route).await).await?;
+
+    assert!(world.observed().await?.slots.blue[0].in_route);
+    assert_eq!(world.times_said("instances_restored").await?, 1);
+    engine.stop().await;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn an_image_that_nobody_needs_is_let_go_by_whoever_comes_after_who_kept_it(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let needed = world.release("1.0.0").await?;
+    let left = world.release("2.0.0").await?;
+    let (kept, let_go) = (world::image(needed)?, world::image(left)?);
+    world.target.keep_image(&let_go).await?;
+    world.deploy(needed).await?;
+
+    let engine = world.start(1).await?;
+    let tidy = async || Ok(world.target.keeps(&kept) && !world.target.keeps(&let_go));
+    world.until("only what is needed is kept", tidy).await?;
+
     engine.stop().await;
     Ok(())
 }

@@ -45,6 +45,12 @@ fn new() -> Uuid {
     Uuid::now_v7()
 }
 
+/// The image of a release: each has its own.
+pub fn image(release: ReleaseId) -> anyhow::Result<ContentId> {
+    let hex = release.0.simple();
+    Ok(format!("sha256:{hex}{hex}").parse()?)
+}
+
 /// Quick, and otherwise as any other.
 fn policy() -> Policy {
     Policy {
@@ -133,8 +139,7 @@ impl World {
     /// Makes a release whose image is on the target.
     pub async fn release(&self, name: &str) -> anyhow::Result<ReleaseId> {
         let id = ReleaseId(new());
-        let hex = id.0.simple().to_string();
-        let image: ContentId = format!("sha256:{hex}{hex}").parse()?;
+        let image = image(id)?;
         let facts = ImageFacts {
             id: image.clone(),
             reference: format!("api:{name}").parse()?,

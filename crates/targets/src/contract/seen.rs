@@ -140,12 +140,16 @@ pub async fn an_image_is_looked_up_kept_and_released(h: &dyn Harness) {
     for _ in 0..2 {
         h.target().keep_image(&plan.image).await.expect("kept");
     }
+    let kept = h.target().kept_images().await.expect("asked");
+    let others = h.other().kept_images().await.expect("asked");
     for _ in 0..2 {
         h.target().release_image(&plan.image).await.expect("released");
     }
+    let released = h.target().kept_images().await.expect("asked");
     let gone = format!("sha256:{}", "0".repeat(64)).parse().expect("a content id");
 
-    assert_eq!(facts.id, plan.image);
+    assert_eq!((&facts.id, kept), (&plan.image, vec![plan.image.clone()]));
+    assert!(others.is_empty() && released.is_empty(), "{others:?} {released:?}");
     assert!(!facts.runs_as_root());
     assert!(assert_refused(missing).contains("nobody-has-this:1"));
     assert_refused(h.target().keep_image(&gone).await);

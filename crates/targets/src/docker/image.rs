@@ -4,9 +4,10 @@ use super::{DockerTarget, error, in_time};
 use crate::{Error, PULL_DEADLINE, Result};
 use anyhow::anyhow;
 use bollard::{
-    models::ImageInspect,
+    models::{ImageInspect, ImageSummary},
     query_parameters::{
-        CreateImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+        CreateImageOptionsBuilder, ListImagesOptions, RemoveImageOptionsBuilder,
+        TagImageOptionsBuilder,
     },
 };
 use domain::{
@@ -95,6 +96,23 @@ impl DockerTarget {
         }
     }
 
+    /// `Target::kept_images`.
+    pub(super) async fn kept(&self) -> Result<Vec<ContentId>> {
+        let images = self.engine().await?.list_images(None::<ListImagesOptions>).await?;
+        let ours = format!("{KEEP}:{}-", self.mark());
+        let is_kept = |image: &ImageSummary| {
+            let tags = image.repo_tags.iter();
+            // Podman puts a registry before names that have none.
+            tags.map(|tag| tag.strip_prefix("localhost/").unwrap_or(tag))
+                .any(|tag| tag.starts_with(&ours))
+        };
+        let ids = images.into_iter().filter(is_kept).filter_map(|image| {
+            let id = image.id;
+            if id.contains(':') { id.parse() } else { format!("sha256:{id}").parse() }.ok()
+        });
+        Ok(ids.collect())
+    }
+
     /// `Target::release_image`.
     pub(super) async fn let_go(&self, image: &ContentId) -> Result<()> {
         let tag = format!("{KEEP}:{}", self.tag(image));
@@ -112,8 +130,12 @@ impl DockerTarget {
 
     /// Of this installation: another one that keeps the same image has a tag of its own.
     fn tag(&self, image: &ContentId) -> String {
+        format!("{}-{}", self.mark(), image.short())
+    }
+
+    fn mark(&self) -> String {
         let installation = self.options.installation.simple().to_string();
-        format!("{}-{}", &installation[installation.len() - 8..], image.short())
+        installation[installation.len() - 8..].to_owned()
     }
 }
 

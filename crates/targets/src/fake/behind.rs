@@ -71,6 +71,7 @@ pub enum Call {
     Usage,
     Image,
     KeepImage,
+    KeptImages,
     ReleaseImage,
 }
 
