@@ -47,6 +47,25 @@ test('two versions switched ten times forth and back under 500 requests/s lose n
   );
 });
 
+test('a thousand open event streams live through a switch until the drain ends', async ({ pilothouse }) => {
+  test.setTimeout(120_000);
+  const ana = await Person.admin(pilothouse);
+  const demo = await Demo.add(pilothouse, ana, 'streams', { cpu: '2', memory_mib: '256', pids: '512' });
+  await demo.ends(await demo.deploys(await demo.release(IMAGES.v1)));
+  const v2 = await demo.release(IMAGES.v2);
+  const load = Load.start(demo.url(), { rate: 20, events: 1000, websockets: 0 });
+  await sleep(5000);
+
+  await demo.ends(await demo.deploys(v2));
+  await sleep(2000);
+
+  const report = await load.stop();
+  console.log(`streams: ${JSON.stringify(report.events)}, ${report.failed} of ${report.sent} failed`);
+  expect(lost(report)).toEqual(NOTHING);
+  // Each was told to come back once, and did.
+  expect(report.events.opened).toBeGreaterThanOrEqual(2000);
+});
+
 for (const [what, image, fields] of [
   ['is never ready', IMAGES.unready, { health_path: '/ready', version_field: '' }],
   ['says it is another version', IMAGES.liar, {}],
