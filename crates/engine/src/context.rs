@@ -14,7 +14,7 @@ use store::{
     Pool,
     wake::{Wake, Wakes},
 };
-use targets::Target;
+use targets::{Hint, Target};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -158,7 +158,8 @@ pub(crate) async fn listen_to_target(context: Arc<Context>) {
     loop {
         tokio::select! {
             hint = hints.next() => match hint {
-                Some(()) => context.wake_all(),
+                Some(Hint::All) => context.wake_all(),
+                Some(Hint::Of(placement)) => context.wake_one(placement),
                 None => return,
             },
             () = context.stopping.cancelled() => return,

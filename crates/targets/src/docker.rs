@@ -38,7 +38,7 @@ mod slots;
 mod usage;
 mod watch;
 
-use crate::{DEADLINE, Error, Makers, Result, Target};
+use crate::{DEADLINE, Error, Hint, Makers, Result, Target};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use bollard::Docker;
@@ -372,7 +372,7 @@ impl Target for DockerTarget {
         in_time(self.sample(places)).await
     }
 
-    fn watch(&self) -> BoxStream<'static, ()> {
+    fn watch(&self) -> BoxStream<'static, Hint> {
         self.hints()
     }
 

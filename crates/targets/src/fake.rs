@@ -13,7 +13,7 @@ pub mod sample;
 
 pub use behind::{Behaviour, Call, Load};
 
-use crate::{Error, Makers, Result, Target};
+use crate::{Error, Hint, Makers, Result, Target};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use domain::{
@@ -324,7 +324,7 @@ impl Target for Fake {
         Ok(places.iter().map(|place| (place.placement, used(place))).collect())
     }
 
-    fn watch(&self) -> BoxStream<'static, ()> {
+    fn watch(&self) -> BoxStream<'static, Hint> {
         let mut changed = self.changed.subscribe();
         changed.mark_changed();
         stream::unfold(changed, |mut changed| async move {
@@ -332,7 +332,7 @@ impl Target for Fake {
                 // The machine is gone with all its hands. A watch never ends.
                 std::future::pending::<()>().await;
             }
-            Some(((), changed))
+            Some((Hint::All, changed))
         })
         .boxed()
     }

@@ -176,7 +176,7 @@ pub trait Target: fmt::Debug + Send + Sync {
 
     /// A hint that something of ours changed: observe. Hints merge and may come for nothing; one
     /// comes at the beginning and after each time the target could not be heard. Never ends.
-    fn watch(&self) -> BoxStream<'static, ()>;
+    fn watch(&self) -> BoxStream<'static, Hint>;
 
     /// Looks up an image. With `pull`, a reference that names a registry is fetched first, which
     /// takes up to [`PULL_DEADLINE`]; dropping the call ends the pull.
@@ -191,6 +191,14 @@ pub trait Target: fmt::Debug + Send + Sync {
 
     /// Takes that tag away again. The image goes when that was its last name and nothing uses it.
     async fn release_image(&self, image: &ContentId) -> Result<()>;
+}
+
+/// Whose instances changed, as far as a target can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// Any of ours.
+    All,
+    Of(PlacementId),
 }
 
 /// What a call to a target comes to.

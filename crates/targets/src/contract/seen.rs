@@ -4,7 +4,7 @@ use super::{
     Harness, assert_refused, assert_unreachable, claim, make_live, observed, probe, route_of,
     running, settled, story, until,
 };
-use crate::fake::sample;
+use crate::{Hint, fake::sample};
 use domain::{
     slot::{
         PerSlot,
@@ -127,7 +127,8 @@ pub async fn a_change_is_hinted_at(h: &dyn Harness) {
     let one = observed(h, &place).await.slots.blue[0].clone();
     h.remove_by_hand(&one).await;
 
-    tokio::time::timeout(second, hints.next()).await.expect("a hint within a second");
+    let hint = tokio::time::timeout(second, hints.next()).await.expect("a hint within a second");
+    assert!([Some(Hint::All), Some(Hint::Of(place.placement))].contains(&hint), "{hint:?}");
 }
 
 pub async fn an_image_is_looked_up_kept_and_released(h: &dyn Harness) {

@@ -4,8 +4,8 @@
 //! and a hint, and nothing is lost that the next observation does not see.
 
 use super::{DockerTarget, labels};
-use crate::DEADLINE;
-use bollard::{Docker, query_parameters::EventsOptionsBuilder};
+use crate::{DEADLINE, Hint};
+use bollard::{Docker, models::EventMessage, query_parameters::EventsOptionsBuilder};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -35,20 +35,20 @@ struct Watch {
 enum Heard {
     Never,
     Lost,
-    Events(BoxStream<'static, ()>),
+    Events(BoxStream<'static, Hint>),
 }
 
 impl DockerTarget {
     /// `Target::watch`.
-    pub(super) fn hints(&self) -> BoxStream<'static, ()> {
+    pub(super) fn hints(&self) -> BoxStream<'static, Hint> {
         let watch = Watch {
             socket: self.options.engine_socket.clone(),
             installation: self.options.installation,
             heard: Heard::Never,
         };
         stream::unfold(watch, |mut watch| async move {
-            watch.next().await;
-            Some(((), watch))
+            let hint = watch.next().await;
+            Some((hint, watch))
         })
         .boxed()
     }
@@ -56,11 +56,11 @@ impl DockerTarget {
 
 impl Watch {
     /// Returns when there is a reason to observe.
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Hint {
         if let Heard::Events(events) = &mut self.heard
-            && let Ok(Some(())) = tokio::time::timeout(SILENCE, events.next()).await
+            && let Ok(Some(hint)) = tokio::time::timeout(SILENCE, events.next()).await
         {
-            return;
+            return hint;
         }
         loop {
             if !matches!(self.heard, Heard::Never) {
@@ -69,7 +69,7 @@ impl Watch {
             self.heard = Heard::Lost;
             if let Some(events) = listen(&self.socket, self.installation).await {
                 self.heard = Heard::Events(events);
-                return;
+                return Hint::All;
             }
         }
     }
@@ -77,7 +77,7 @@ impl Watch {
 
 /// A new stream, if the engine answers. Each connects anew: one that was restarted has another
 /// engine behind the same socket.
-async fn listen(socket: &Path, installation: Uuid) -> Option<BoxStream<'static, ()>> {
+async fn listen(socket: &Path, installation: Uuid) -> Option<BoxStream<'static, Hint>> {
     let seconds = crate::PULL_DEADLINE.as_secs();
     let engine =
         Docker::connect_with_unix(socket.to_str()?, seconds, bollard::API_DEFAULT_VERSION).ok()?;
@@ -91,8 +91,15 @@ async fn listen(socket: &Path, installation: Uuid) -> Option<BoxStream<'static, 
     let events = engine.events(Some(options)).boxed();
     // Owns the engine's client for as long as its events are read; ends with the first error.
     let hints = stream::unfold((engine, events), |(engine, mut events)| async move {
-        events.next().await?.ok()?;
-        Some(((), (engine, events)))
+        let event = events.next().await?.ok()?;
+        Some((hint(event), (engine, events)))
     });
     Some(hints.boxed())
+}
+
+/// Which placement's container it was, by its label.
+fn hint(event: EventMessage) -> Hint {
+    let labels = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+    let placement = labels.get(labels::PLACEMENT).and_then(|id| id.parse().ok());
+    placement.map_or(Hint::All, Hint::Of)
 }
