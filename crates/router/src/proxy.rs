@@ -145,7 +145,7 @@ impl Proxy {
         let upgrade = headers::wants_upgrade(&request);
         let upgrade = upgrade.then(|| (hyper::upgrade::on(&mut request), client.open.clone()));
         headers::prepare(&mut request, client, upgrade.is_some(), &self.settings.withheld_cookie);
-        let (mut request, upload) = request_body::follow(request);
+        let (mut request, upload) = request_body::follow(request, || flight.tally_in());
         let patience = self.settings.patience;
 
         let mut silent = false;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 mod flight;
 mod shard;
 
-pub use flight::{Failure, Flight};
+pub use flight::{Failure, Flight, Tally};
 use shard::Shard;
 
 /// What is seen of a placement.

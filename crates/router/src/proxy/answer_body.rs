@@ -82,16 +82,9 @@ impl OfInstance {
     /// send of this one.
     fn end(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        self.tell_upload();
         self.flight.ended();
         if self.upload.as_ref().is_none_or(|upload| upload.is_whole()) {
             connection.keep();
-        }
-    }
-
-    fn tell_upload(&mut self) {
-        if let Some(upload) = &self.upload {
-            self.flight.received(upload.bytes());
         }
     }
 
@@ -135,7 +128,6 @@ impl OfInstance {
             return Poll::Ready(None);
         }
         self.closed = true;
-        self.tell_upload();
         if self.flight.is_stream() {
             self.flight.ended();
             return Poll::Ready(None);

@@ -1,6 +1,6 @@
 //! A request's body on its way to an instance: streamed, never kept.
 
-use crate::clock;
+use crate::{clock, witness::Tally};
 use bytes::Bytes;
 use hyper::{
     Request,
@@ -20,13 +20,12 @@ use std::{
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
-    upload: Option<Arc<Upload>>,
+    upload: Option<(Arc<Upload>, Tally)>,
 }
 
 /// How far a body has come.
 #[derive(Debug)]
 pub struct Upload {
-    bytes: AtomicU64,
     last_ns: AtomicU64,
     whole: AtomicBool,
     client_left: AtomicBool,
@@ -34,25 +33,23 @@ pub struct Upload {
 }
 
 /// Lets us follow the body of a request, if it has one.
-pub fn follow(request: Request<Incoming>) -> (Request<RequestBody>, Option<Arc<Upload>>) {
+pub fn follow(
+    request: Request<Incoming>,
+    tally: impl FnOnce() -> Tally,
+) -> (Request<RequestBody>, Option<Arc<Upload>>) {
     let upload = (!request.body().is_end_stream()).then(|| {
         Arc::new(Upload {
-            bytes: AtomicU64::new(0),
             last_ns: AtomicU64::new(clock::now_ns()),
             whole: AtomicBool::new(false),
             client_left: AtomicBool::new(false),
             awaits_client: AtomicBool::new(false),
         })
     });
-    (request.map(|inner| RequestBody { inner, upload: upload.clone() }), upload)
+    let followed = upload.clone().map(|upload| (upload, tally()));
+    (request.map(|inner| RequestBody { inner, upload: followed }), upload)
 }
 
 impl Upload {
-    /// Bytes that came from the client so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
-    }
-
     /// Everything came, and was handed to the connection.
     pub fn is_whole(&self) -> bool {
         self.whole.load(Relaxed)
@@ -83,21 +80,24 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Some(upload) = &self.upload {
+        if let Some((upload, _)) = &self.upload {
             // Not asked for more by an instance that does not read: then this stays as it was.
             upload.awaits_client.store(polled.is_pending(), Relaxed);
         }
         let frame = ready!(polled);
-        if let Some(upload) = &self.upload {
+        let whole = self.inner.is_end_stream();
+        if let Some((upload, tally)) = &mut self.upload {
             upload.last_ns.store(clock::now_ns(), Relaxed);
             match &frame {
                 Some(Ok(frame)) => {
-                    let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                    upload.bytes.fetch_add(bytes, Relaxed);
-                    upload.whole.store(self.inner.is_end_stream(), Relaxed);
+                    tally.add(frame.data_ref().map_or(0, |data| data.len() as u64));
+                    upload.whole.store(whole, Relaxed);
                 }
                 Some(Err(_)) => upload.client_left.store(true, Relaxed),
                 None => upload.whole.store(true, Relaxed),
+            }
+            if whole || !matches!(frame, Some(Ok(_))) {
+                tally.tell();
             }
         }
         Poll::Ready(frame)

@@ -1,6 +1,6 @@
 //! A connection that was upgraded: bytes both ways until one side ends or the slot is closed.
 
-use crate::witness::{Failure, Flight};
+use crate::witness::{Failure, Flight, Tally};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::{future::poll_fn, io, pin::pin, time::Duration};
@@ -38,7 +38,8 @@ pub async fn run(client: OnUpgrade, instance: OnUpgrade, websocket: bool, mut fl
     };
     let (mut from_client, mut to_client) = split(TokioIo::new(client));
     let (mut from_instance, mut to_instance) = split(TokioIo::new(instance));
-    let (mut up, mut down) = (Count::new(websocket), Count::new(websocket));
+    let (mut up, mut down) =
+        (Count::new(flight.tally_in(), websocket), Count::new(flight.tally_out(), websocket));
 
     let end = {
         let mut up = pin!(carry(&mut from_client, &mut to_instance, &mut up));
@@ -60,8 +61,8 @@ pub async fn run(client: OnUpgrade, instance: OnUpgrade, websocket: bool, mut fl
         }
     };
 
-    flight.received(up.bytes);
-    flight.sent(down.bytes);
+    up.bytes.tell();
+    down.bytes.tell();
     match end {
         End::Closed => {
             if down.frames.as_ref().is_some_and(Frames::at_boundary) {
@@ -93,13 +94,13 @@ enum Broken {
 }
 
 struct Count {
-    bytes: u64,
+    bytes: Tally,
     frames: Option<Frames>,
 }
 
 impl Count {
-    fn new(websocket: bool) -> Self {
-        Self { bytes: 0, frames: websocket.then(Frames::default) }
+    fn new(bytes: Tally, websocket: bool) -> Self {
+        Self { bytes, frames: websocket.then(Frames::default) }
     }
 }
 
@@ -119,7 +120,7 @@ where
         }
         to.write_all(&buffer[..read]).await.map_err(writing)?;
         to.flush().await.map_err(writing)?;
-        count.bytes += read as u64;
+        count.bytes.add(read as u64);
         if let Some(frames) = &mut count.frames {
             frames.pass(&buffer[..read]);
         }

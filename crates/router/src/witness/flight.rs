@@ -47,9 +47,56 @@ pub struct Flight {
     preview: bool,
     accepted_ns: u64,
     stage: Stage,
-    bytes_in: u64,
     bytes_out: u64,
     place: Place,
+}
+
+/// Bytes that pass one way, told to the witness in portions, at their end, and when whoever carries
+/// them is dropped: so what failed is counted too, and a long upload while it lasts.
+#[derive(Debug)]
+pub struct Tally {
+    witness: Arc<Witness>,
+    slot: Slot,
+    way: Way,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+    /// Of a preview, which is not counted.
+    Nowhere,
+}
+
+impl Tally {
+    /// More bytes have passed.
+    pub fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        if self.bytes >= PORTION_BYTES {
+            self.tell();
+        }
+    }
+
+    /// Tells what was not told yet.
+    pub fn tell(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes == 0 {
+            return;
+        }
+        let seen = self.witness.slots.of(self.slot);
+        match self.way {
+            Way::In => seen.shards.mine().totals.bytes_in += bytes,
+            Way::Out => seen.shards.mine().totals.bytes_out += bytes,
+            Way::Nowhere => {}
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.tell();
+    }
 }
 
 impl Flight {
@@ -69,16 +116,7 @@ impl Flight {
         if !preview && witness.waiting.fetch_add(1, Relaxed) == 0 {
             witness.waiting_since_ns.store(accepted_ns, Relaxed);
         }
-        Self {
-            witness,
-            slot,
-            preview,
-            accepted_ns,
-            stage: Stage::Waiting,
-            bytes_in: 0,
-            bytes_out: 0,
-            place,
-        }
+        Self { witness, slot, preview, accepted_ns, stage: Stage::Waiting, bytes_out: 0, place }
     }
 
     /// The head of the answer is here.
@@ -129,13 +167,25 @@ impl Flight {
     /// Bytes of the answer went to the client.
     pub fn sent(&mut self, bytes: u64) {
         self.bytes_out += bytes;
-        self.tell_bytes(PORTION_BYTES);
+        if self.bytes_out >= PORTION_BYTES && !self.preview {
+            let bytes = std::mem::take(&mut self.bytes_out);
+            self.seen().shards.mine().totals.bytes_out += bytes;
+        }
     }
 
-    /// Bytes came from the client.
-    pub fn received(&mut self, bytes: u64) {
-        self.bytes_in += bytes;
-        self.tell_bytes(PORTION_BYTES);
+    /// For bytes that come from the client.
+    pub fn tally_in(&self) -> Tally {
+        self.tally(Way::In)
+    }
+
+    /// For bytes that go to the client past [`Self::sent`].
+    pub fn tally_out(&self) -> Tally {
+        self.tally(Way::Out)
+    }
+
+    fn tally(&self, way: Way) -> Tally {
+        let way = if self.preview { Way::Nowhere } else { way };
+        Tally { witness: self.witness.clone(), slot: self.slot, way, bytes: 0 }
     }
 
     /// Whether the answer is a stream that has no end of its own.
@@ -157,14 +207,6 @@ impl Flight {
         self.witness.slots.of(self.slot)
     }
 
-    fn tell_bytes(&mut self, at_least: u64) {
-        if self.bytes_in + self.bytes_out >= at_least.max(1) && !self.preview {
-            let mut shard = self.witness.slots.of(self.slot).shards.mine();
-            shard.totals.bytes_in += std::mem::take(&mut self.bytes_in);
-            shard.totals.bytes_out += std::mem::take(&mut self.bytes_out);
-        }
-    }
-
     fn finish(&mut self, failure: Option<Failure>, abandoned: bool) {
         if self.stage == Stage::Ended {
             return;
@@ -184,7 +226,6 @@ impl Flight {
         shard.in_flight.all -= 1;
         shard.in_flight.streams -= u64::from(stage == Stage::Stream);
         shard.in_flight.upgrades -= u64::from(stage == Stage::Upgrade);
-        shard.totals.bytes_in += self.bytes_in;
         shard.totals.bytes_out += self.bytes_out;
         shard.totals.abandoned += u64::from(abandoned);
         if let Some(failure) = failure {

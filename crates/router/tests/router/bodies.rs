@@ -47,6 +47,38 @@ async fn a_large_body_streams_both_ways_at_once() {
 }
 
 #[tokio::test]
+async fn an_upload_is_counted_while_it_lasts_and_when_it_fails() {
+    let stage = Stage::set().await;
+    let mut client = stage.client().await;
+    let (say, said) = Said::stream();
+    let request = Request::post("/echo").header("host", HOST).body(said).unwrap();
+    let received = async || stage.seen(Slot::Blue).await.totals.bytes_in;
+
+    let piece = Bytes::from(vec![7; PIECE]);
+    say.send(Ok(piece.clone())).await.unwrap();
+    let mut back = client.begin(request).await.into_body();
+    for _ in 1..8 {
+        say.send(Ok(piece.clone())).await.unwrap();
+        back.frame().await.unwrap().unwrap();
+    }
+    let half = received().await;
+    assert!(half >= 4 * PIECE as u64, "{half} in the middle");
+
+    // The client breaks off.
+    say.send(Err(std::io::Error::other("gone"))).await.unwrap();
+    drop((say, back, client));
+    let all = 8 * PIECE as u64;
+    timeout(SOON, async {
+        while received().await < all {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("all that came is counted");
+    assert_eq!(received().await, all);
+}
+
+#[tokio::test]
 async fn a_request_of_which_bytes_were_written_is_not_sent_again() {
     let stage = Stage::set().await;
     let (one, other) = (Upstream::abrupt("").await, Upstream::abrupt("").await);

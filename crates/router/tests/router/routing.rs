@@ -82,7 +82,7 @@ async fn an_instance_that_takes_no_connection_is_a_bad_gateway() {
     assert_eq!(answer.status, 502);
     assert!(answer.text().contains(HOST));
     let totals = stage.seen(Slot::Blue).await.totals;
-    assert_eq!((totals.requests, totals.failures.refused), (1, 1));
+    assert_eq!((totals.requests, totals.failures.refused, totals.retried), (1, 1, 0));
 }
 
 #[tokio::test]
