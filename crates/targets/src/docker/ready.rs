@@ -10,6 +10,9 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// After so long it is asked again, should whoever asked have vanished. Longer than any check takes.
+const FORGOTTEN: Duration = Duration::from_secs(120);
+
 /// For how long an answer is good enough to bring an instance into the route.
 const HOLDS: Duration = Duration::from_secs(5);
 
@@ -19,7 +22,7 @@ pub(super) type Asked = Arc<Mutex<HashMap<String, Outcome>>>;
 /// What came of asking.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome {
-    UnderWay,
+    UnderWay(Instant),
     Passed(Instant),
 }
 
@@ -37,12 +40,13 @@ impl DockerTarget {
         let unasked: Vec<_> = {
             let mut asked = lock(&self.asked);
             asked.retain(|_, outcome| match outcome {
-                Outcome::UnderWay => true,
+                Outcome::UnderWay(since) => since.elapsed() < FORGOTTEN,
                 Outcome::Passed(at) => fresh(at),
             });
             let new = |one: &&&Container| !asked.contains_key(&one.id);
             let unasked: Vec<_> = instances.iter().filter(new).copied().collect();
-            asked.extend(unasked.iter().map(|one| (one.id.clone(), Outcome::UnderWay)));
+            let under_way = Outcome::UnderWay(Instant::now());
+            asked.extend(unasked.iter().map(|one| (one.id.clone(), under_way)));
             unasked
         };
         // Spawned: who is slower than this call is heard all the same.

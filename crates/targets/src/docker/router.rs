@@ -214,3 +214,46 @@ impl Connection {
         Ok((status, body))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Error, fake::sample};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+    };
+
+    /// It says nothing of what is asked, so it must not make a release fail.
+    #[tokio::test]
+    async fn a_router_of_another_version_is_away_for_whoever_reads_and_writes() {
+        let dir = std::env::temp_dir().join(format!("pilothouse-{}", sample::id().simple()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let socket = dir.join("control.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let hello = serde_json::json!({
+                    "protocol": PROTOCOL + 1, "version": "9.0.0", "boot": sample::id(),
+                    "started_at": "2026-01-01T00:00:00Z", "now": "2026-01-01T00:00:01Z",
+                    "pid": 1, "listeners": [], "lost_routes": false, "draining": false,
+                })
+                .to_string();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", hello.len());
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(format!("{head}{hello}").as_bytes()).await;
+            }
+        });
+        let (router, place) = (Router::at(&socket), sample::place("api"));
+
+        let read = router.routed(place.placement).await.map_err(Error::from);
+        let written = router.fence(place.placement, &Fence { epoch: 1 }).await.map_err(Error::from);
+
+        for outcome in [read, written] {
+            let Err(Error::Unreachable { source, .. }) = outcome else { panic!("{outcome:?}") };
+            assert!(source.to_string().contains("speaks protocol"), "{source}");
+        }
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+}
