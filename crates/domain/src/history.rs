@@ -7,7 +7,7 @@
 pub mod sentence;
 
 use crate::{
-    id::{GrantId, PlacementId, ReleaseId, RolloutId, SessionId, UserId},
+    id::{GrantId, InvitationId, PlacementId, ReleaseId, RolloutId, SessionId, UserId},
     name::{ContentId, Name, ReleaseName},
     role::{Action, Role},
     rollout::{Ask, Kind, Phase, Trouble},
@@ -247,6 +247,22 @@ pub enum Deed {
         role: Role,
         scope: String,
     },
+    /// A link was made with which this person makes an account. What it carries are the changes.
+    PersonInvited {
+        invitation: InvitationId,
+        name: String,
+    },
+    InvitationWithdrawn {
+        invitation: InvitationId,
+        name: String,
+    },
+    /// Whoever had the link made an account: the actor of the row. `name` is who was invited.
+    InvitationAccepted {
+        invitation: InvitationId,
+        person: UserId,
+        name: String,
+        by: String,
+    },
     /// Somebody asked for what he may not do.
     Refused {
         action: Action,
@@ -369,6 +385,9 @@ impl Deed {
             | Self::PasswordReset { .. }
             | Self::GrantGiven { .. }
             | Self::GrantTaken { .. }
+            | Self::PersonInvited { .. }
+            | Self::InvitationWithdrawn { .. }
+            | Self::InvitationAccepted { .. }
             | Self::Refused { .. }
             | Self::HistoryExported { .. }
             | Self::Started { .. } => Visibility::HistoryView,

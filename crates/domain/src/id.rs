@@ -63,6 +63,8 @@ ids! {
     UserId,
     /// A role, given to a person in a scope.
     GrantId,
+    /// A link that makes an account, once. Not the secret in the link.
+    InvitationId,
     /// A sign-in that has not ended. Not the secret in the cookie.
     SessionId,
     /// A question that only a target can answer.

@@ -3,12 +3,14 @@
 //! Time and observations come in as arguments. The button in the browser and the refusal on the
 //! server call the same function of this crate.
 
+pub mod access;
 pub mod configuration;
 pub mod duration;
 pub mod environment;
 pub mod error;
 pub mod history;
 pub mod id;
+pub mod invitation;
 pub mod live;
 pub mod name;
 pub mod observing;

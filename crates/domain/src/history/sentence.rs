@@ -134,6 +134,13 @@ impl Entry {
                 term(role),
                 plain(format!(" in {scope}")),
             ],
+            Deed::PersonInvited { name, .. } => vec![plain("invited "), strong(name)],
+            Deed::InvitationWithdrawn { name, .. } => {
+                vec![plain("withdrew the invitation of "), strong(name)]
+            }
+            Deed::InvitationAccepted { name, by, .. } => {
+                vec![plain("accepted the invitation for "), strong(name), plain(" by "), strong(by)]
+            }
             Deed::Refused { action, what, needs } => vec![
                 plain(format!("was refused to {}", action.as_words())),
                 plain(if what.is_empty() { "" } else { " " }),
@@ -156,6 +163,12 @@ impl Entry {
                 of(name),
                 plain(format!(" from {}", image.short())),
             ],
+            // What is live is what was live: only the traffic had gone elsewhere.
+            Deed::RolloutQueued { kind: Kind::Rollback, release, from: Some(from), .. }
+                if from == release =>
+            {
+                vec![plain("puts the traffic back to "), of(release)]
+            }
             Deed::RolloutQueued { kind: Kind::Rollback, release, from, .. } => {
                 let mut words = vec![plain("rolls "), strong(&thing), plain(" back to ")];
                 words.push(strong(release));
