@@ -2,6 +2,7 @@
 
 use crate::{Conn, Error, Result};
 use domain::{
+    access::{Column, Places},
     id::{EnvironmentId, GrantId, ProjectId, UserId},
     name::Name,
     role::{Role, Scope},
@@ -149,6 +150,24 @@ pub async fn is_admin(conn: &mut Conn, user: UserId) -> Result<bool> {
     .await?)
 }
 
+/// Whether somebody is admin of everything, may sign in, and is the only one of these.
+pub async fn is_last_admin(conn: &mut Conn, user: UserId) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        select coalesce(array_agg(distinct u.id) = array[$1::uuid], false) as "last!"
+        from grants g
+        join users u on u.id = g.user_id
+        where g.role = 'admin'
+            and g.project_id is null
+            and g.environment_id is null
+            and u.disabled_at is null
+        "#,
+        user.0,
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
 /// The names of a scope: what is null in it is null here. None when a part of it is not there.
 pub async fn scope_names(conn: &mut Conn, scope: Scope) -> Result<Option<ScopeNames>> {
     let (project, environment) = (scope.project(), scope.environment());
@@ -197,6 +216,26 @@ pub async fn places(
         projects.into_iter().map(|row| Ok((row.id, name(row.name)?))).collect::<Result<_>>()?,
         environments.into_iter().map(|row| Ok((row.id, name(row.name)?))).collect::<Result<_>>()?,
     ))
+}
+
+/// All places a grant can be given in, with how careful each environment is: for saying what a grant
+/// would change.
+pub async fn where_granted(conn: &mut Conn) -> Result<Places> {
+    let (projects, _) = places(&mut *conn).await?;
+    let environments = sqlx::query!(
+        r#"select id as "id: EnvironmentId", name, protected from environments
+        where archived_at is null order by position limit 100"#
+    )
+    .fetch_all(conn)
+    .await?;
+    let environments = environments
+        .into_iter()
+        .map(|row| {
+            let name = row.name.parse().map_err(|why| Error::unreadable("name", why))?;
+            Ok(Column { id: row.id, name, protected: row.protected })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Places { projects, environments })
 }
 
 /// Tells streams that what people may do has changed. Heard when the transaction commits.

@@ -14,6 +14,7 @@ pub mod history;
 pub mod idempotency;
 pub mod inquiries;
 pub mod installation;
+pub mod invitations;
 pub mod nodes;
 pub mod placements;
 pub mod projects;

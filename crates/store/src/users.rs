@@ -122,6 +122,22 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Listed>> {
     .await?)
 }
 
+/// Somebody on the list, by id.
+pub async fn listed(conn: &mut Conn, id: UserId) -> Result<Option<Listed>> {
+    Ok(sqlx::query_as!(
+        Listed,
+        r#"
+        select id as "id: UserId", name, disabled_at is not null as "disabled!",
+            added_at, last_seen_at
+        from users
+        where id = $1
+        "#,
+        id.0,
+    )
+    .fetch_optional(conn)
+    .await?)
+}
+
 /// Whether there is somebody who can manage people.
 pub async fn is_there_an_admin(conn: &mut Conn) -> Result<bool> {
     Ok(sqlx::query_scalar!(
