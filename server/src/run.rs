@@ -166,6 +166,7 @@ fn of_control(settings: &Settings) -> anyhow::Result<control::Settings> {
     Ok(control::Settings {
         router_port: settings.router_public.port(),
         console_host: settings.public_url.host().to_owned(),
+        console_url: settings.public_url.to_string(),
         base_domain: settings.base_domain.parse().context("base_domain")?,
         policy,
     })

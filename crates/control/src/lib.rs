@@ -11,6 +11,7 @@ mod first_admin;
 mod hex;
 pub mod history;
 mod inquiries;
+mod invitations;
 mod once;
 mod passwords;
 mod people;

@@ -8,14 +8,15 @@ use crate::{
     sessions::{add_user, grant_row},
 };
 use domain::{
+    access::{self, AccessPage, PersonPage},
     error::Problem,
     history::{By, Change, Deed, Origin, Subject},
     id::{EnvironmentId, GrantId, ProjectId, UserId},
     name::PersonName,
-    role::{Action, Role, Scope},
+    role::{Action, Granted, Role, Scope},
     view::{PeoplePage, Person},
 };
-use store::{Tx, grants, history::NewEntry, sessions, users};
+use store::{Conn, Tx, grants, history::NewEntry, sessions, users};
 use uuid::Uuid;
 
 impl Control {
@@ -29,19 +30,40 @@ impl Control {
         let (projects, environments) = grants::places(&mut conn).await.or_problem(origin)?;
         let people = listed
             .into_iter()
-            .map(|person| Person {
-                id: person.id,
-                name: person.name,
-                disabled: person.disabled,
-                added_at: person.added_at,
-                last_seen_at: person.last_seen_at,
-                grants: held
-                    .extract_if(.., |grant| grant.user == person.id)
-                    .map(grant_row)
-                    .collect(),
+            .map(|person| {
+                let his = held.extract_if(.., |grant| grant.user == person.id).collect();
+                with_grants(person, his)
             })
             .collect();
         Ok(PeoplePage { people, projects, environments })
+    }
+
+    /// One person, with what is needed to say what a change would change.
+    pub async fn person(&self, asked: &Asked, person: UserId) -> Result<PersonPage, Problem> {
+        let origin = &asked.origin;
+        self.permit(asked, Action::PeopleManage, &Place::everything()).await?;
+        let mut conn = self.connection(origin).await?;
+        let known = users::listed(&mut conn, person).await.or_problem(origin)?;
+        let known = known.ok_or_else(|| Problem::not_found("person"))?;
+        let held = grants::of(&mut conn, Some(person)).await.or_problem(origin)?;
+        let last_admin = grants::is_last_admin(&mut conn, person).await.or_problem(origin)?;
+        let places = grants::where_granted(&mut conn).await.or_problem(origin)?;
+        let sessions = sessions::of(&mut conn, person).await.or_problem(origin)?.len();
+        Ok(PersonPage {
+            person: with_grants(known, held),
+            places,
+            mine: person == asked.actor.id,
+            last_admin,
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Everybody, in every environment.
+    pub async fn access(&self, asked: &Asked) -> Result<AccessPage, Problem> {
+        let PeoplePage { people, .. } = self.people(asked).await?;
+        let mut conn = self.connection(&asked.origin).await?;
+        let places = grants::where_granted(&mut conn).await.or_problem(&asked.origin)?;
+        Ok(AccessPage { people, places })
     }
 
     /// Adds somebody, with a first password and no rights.
@@ -119,9 +141,32 @@ impl Control {
         project: Option<ProjectId>,
         environment: Option<EnvironmentId>,
     ) -> Result<GrantId, Problem> {
+        self.give(asked, person, Granted { role, scope: Scope::of(project, environment) }, None)
+            .await
+    }
+
+    /// The same, if what it changes is what was looked at: `seen` as [`domain::access::seen`] made it.
+    pub async fn give_seen_grant(
+        &self,
+        asked: &Asked,
+        person: UserId,
+        granted: Granted,
+        seen: &str,
+    ) -> Result<GrantId, Problem> {
+        self.give(asked, person, granted, Some(seen)).await
+    }
+
+    async fn give(
+        &self,
+        asked: &Asked,
+        person: UserId,
+        granted: Granted,
+        seen: Option<&str>,
+    ) -> Result<GrantId, Problem> {
         let origin = &asked.origin;
-        let scope = Scope::of(project, environment);
+        let Granted { role, scope } = granted;
         let (mut tx, permit, known) = self.somebody_else(asked, person).await?;
+        expect_seen(&mut tx, origin, person, access::Change::Give(granted), seen).await?;
         let names = grants::scope_names(&mut tx, scope)
             .await
             .or_problem(origin)?
@@ -151,6 +196,20 @@ impl Control {
 
     /// Takes a role away. One's own too, but never the last admin's.
     pub async fn take_grant(&self, asked: &Asked, grant: GrantId) -> Result<(), Problem> {
+        self.take(asked, grant, None).await
+    }
+
+    /// The same, if what it changes is what was looked at.
+    pub async fn take_seen_grant(
+        &self,
+        asked: &Asked,
+        grant: GrantId,
+        seen: &str,
+    ) -> Result<(), Problem> {
+        self.take(asked, grant, Some(seen)).await
+    }
+
+    async fn take(&self, asked: &Asked, grant: GrantId, seen: Option<&str>) -> Result<(), Problem> {
         let origin = &asked.origin;
         let permit = self.permit(asked, Action::PeopleManage, &Place::everything()).await?;
         let mut tx = self.begin(origin).await?;
@@ -162,6 +221,7 @@ impl Control {
             .await
             .or_problem(origin)?
             .ok_or_else(|| Problem::not_found("person"))?;
+        expect_seen(&mut tx, origin, held.user, access::Change::Take(grant), seen).await?;
         or_last_admin(grants::take(&mut tx, grant).await, origin)?;
         sessions::renew_all(&mut tx, held.user).await.or_problem(origin)?;
         grants::tell(&mut tx, held.user).await.or_problem(origin)?;
@@ -254,6 +314,40 @@ impl Control {
         deed: Deed,
     ) -> Result<(), Problem> {
         self.commit(tx, &asked.origin, &[asked.entry(permit, Subject::default(), deed)]).await
+    }
+}
+
+/// What is saved is what was shown: somebody else may have changed the same person meanwhile, or the
+/// choice was changed after looking. To be asked with the person locked.
+async fn expect_seen(
+    conn: &mut Conn,
+    origin: &Origin,
+    person: UserId,
+    change: access::Change,
+    seen: Option<&str>,
+) -> Result<(), Problem> {
+    let Some(seen) = seen else { return Ok(()) };
+    let held = grants::of(conn, Some(person)).await.or_problem(origin)?;
+    let held: Vec<_> = held.iter().map(|grant| grant.id).collect();
+    let places = grants::where_granted(conn).await.or_problem(origin)?;
+    let environments: Vec<_> =
+        places.environments.iter().map(|column| (column.id, column.protected)).collect();
+    if access::seen(&held, &environments, change) == seen {
+        return Ok(());
+    }
+    Err(Problem::conflict(
+        "This is not the change that was shown: the choice or the person's roles are others now. Nothing was changed. Look at what it changes once more.",
+    ))
+}
+
+fn with_grants(person: users::Listed, held: Vec<grants::Grant>) -> Person {
+    Person {
+        id: person.id,
+        name: person.name,
+        disabled: person.disabled,
+        added_at: person.added_at,
+        last_seen_at: person.last_seen_at,
+        grants: held.into_iter().map(grant_row).collect(),
     }
 }
 

@@ -255,6 +255,7 @@ impl Control {
         let mut tx = self.pool.begin().await?;
         sessions::sweep(&mut tx).await?;
         store::idempotency::sweep(&mut tx).await?;
+        store::invitations::sweep(&mut tx).await?;
         let untold = failures::untold(&mut tx).await?;
         failures::sweep(&mut tx).await?;
         if untold.is_empty() {

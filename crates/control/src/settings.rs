@@ -9,6 +9,8 @@ pub struct Settings {
     pub router_port: u16,
     /// The host name of the console, which no service may have: cookies ignore ports.
     pub console_host: String,
+    /// Where people reach the console, for links that are sent: `https://pilothouse.example.com`.
+    pub console_url: String,
     /// Under which names services come: `SERVICE.PROJECT.ENVIRONMENT.localhost`.
     pub base_domain: HostName,
     /// The policy that the environments of a new installation begin with, where it is not the
@@ -21,6 +23,7 @@ impl Default for Settings {
         Self {
             router_port: 7380,
             console_host: "localhost".to_owned(),
+            console_url: "http://localhost:7300".to_owned(),
             base_domain: "localhost".parse().expect("localhost is a host name"),
             policy: None,
         }

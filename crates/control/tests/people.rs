@@ -2,6 +2,8 @@
 
 #[path = "people/history.rs"]
 mod history;
+#[path = "people/inviting.rs"]
+mod inviting;
 #[path = "people/rights.rs"]
 mod rights;
 #[path = "people/signing_in.rs"]

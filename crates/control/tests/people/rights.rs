@@ -5,7 +5,7 @@ use control::{Asked, Place};
 use domain::{
     error::Problem,
     history::{Deed, Subject},
-    id::{GrantId, UserId},
+    id::{GrantId, InvitationId, UserId},
     role::{Action, Protection, Role, Scope},
     view::HistoryFilter,
 };
@@ -21,7 +21,7 @@ async fn verbs(
     let control = &world.control;
     let people = Some(Action::PeopleManage);
     let reads = Some(Action::HistoryView);
-    let grant = GrantId(Uuid::nil());
+    let (grant, invitation) = (GrantId(Uuid::nil()), InvitationId(Uuid::nil()));
     let role = Role::Viewer;
     let filter = HistoryFilter::default;
     vec![
@@ -32,6 +32,12 @@ async fn verbs(
         ("reset", people, control.reset_password(who, other, "").await.err()),
         ("give", people, control.give_grant(who, other, role, Some(DEMO), None).await.err()),
         ("take", people, control.take_grant(who, grant).await.err()),
+        ("person", people, control.person(who, other).await.err()),
+        ("access", people, control.access(who).await.err()),
+        ("invitations", people, control.invitations(who).await.err()),
+        ("invite", people, control.invite(who, "", 1, &[]).await.err()),
+        ("made", people, control.made_invitation(who, "").await.err()),
+        ("withdraw", people, control.withdraw_invitation(who, invitation).await.err()),
         ("history", None, control.history(who, filter()).await.err()),
         ("verify", reads, control.verify_history(who).await.err()),
         (
