@@ -7,6 +7,7 @@
 pub mod context;
 pub mod environments;
 pub mod history;
+pub mod invitations;
 pub mod kept;
 pub mod people;
 pub mod policy_form;

@@ -142,13 +142,19 @@ pub fn clock_ms(at: OffsetDateTime) -> String {
     format!("{}.{:03}", clock(at), at.millisecond())
 }
 
-/// A day and a minute: `21 Nov 12:06`.
+/// A day: `21 Nov`.
 #[must_use]
-pub fn day(at: OffsetDateTime) -> String {
+pub fn date(at: OffsetDateTime) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = MONTHS[usize::from(u8::from(at.month())) - 1];
-    format!("{} {month} {:02}:{:02}", at.day(), at.hour(), at.minute())
+    format!("{} {month}", at.day())
+}
+
+/// A day and a minute: `21 Nov 12:06`.
+#[must_use]
+pub fn day(at: OffsetDateTime) -> String {
+    format!("{} {:02}:{:02}", date(at), at.hour(), at.minute())
 }
 
 /// The exact moment, for a title: `2026-11-21 12:06:02.114 UTC`.

@@ -1,9 +1,10 @@
 //! The URL table: path to page. Nothing else knows a path by heart but links.
 
 use crate::pages::{
-    account::AccountPage, board::BoardPage, environments::EnvironmentsPage,
-    first_admin::FirstAdminPage, history::HistoryPage, new_release::NewReleasePage,
-    new_service::NewServicePage, not_found::NotFound, people::PeoplePage, release::ReleasePage,
+    access::AccessPage, account::AccountPage, board::BoardPage, environments::EnvironmentsPage,
+    first_admin::FirstAdminPage, history::HistoryPage, invitation::InvitationPage,
+    invitations::InvitationsPage, new_release::NewReleasePage, new_service::NewServicePage,
+    not_found::NotFound, people::PeoplePage, person::PersonPage, release::ReleasePage,
     rollout::RolloutPage, service::ServicePage, service_edit::ServiceEditPage, sign_in::SignInPage,
 };
 use leptos::prelude::*;
@@ -42,6 +43,14 @@ pub fn Pages() -> impl IntoView {
             <Route path=path!("/rollouts/:id") view=RolloutPage ssr=SsrMode::Async />
             <Route path=path!("/history") view=HistoryPage ssr=SsrMode::Async />
             <Route path=path!("/people") view=PeoplePage ssr=SsrMode::Async />
+            <Route
+                path=path!("/people/invitations")
+                view=InvitationsPage
+                ssr=SsrMode::Async
+            />
+            <Route path=path!("/people/:id") view=PersonPage ssr=SsrMode::Async />
+            <Route path=path!("/access") view=AccessPage ssr=SsrMode::Async />
+            <Route path=path!("/invitation") view=InvitationPage ssr=SsrMode::Async />
             <Route path=path!("/environments") view=EnvironmentsPage ssr=SsrMode::Async />
             <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async />
         </Routes>

@@ -91,6 +91,38 @@ pub fn drop_session() {
     set_cookie(&format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"));
 }
 
+/// Holds the token of an invitation that was made by a form without scripts, on its way to the page
+/// that shows the link. Only in the browser that made it, for a minute, until it was shown.
+const MADE: &str = "__Host-pilothouse-invitation";
+
+/// Whether the request is a form that was sent without scripts.
+#[must_use]
+pub fn is_plain_form() -> bool {
+    use_context::<Parts>()
+        .is_some_and(|request| request.method == Method::POST && wants_html(&request))
+}
+
+/// Gives the token of a link to the browser that just made it.
+pub fn hand_over(token: &str) {
+    set_cookie(&format!("{MADE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=60"));
+}
+
+/// Takes the token back, once.
+#[must_use]
+pub fn handed_over() -> Option<String> {
+    let request = use_context::<Parts>().filter(|request| request.method == Method::GET)?;
+    let token = request
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, token)| (name == MADE).then(|| token.to_owned()))?;
+    set_cookie(&format!("{MADE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"));
+    Some(token)
+}
+
 fn set_cookie(cookie: &str) {
     if let (Some(response), Ok(value)) =
         (use_context::<ResponseOptions>(), HeaderValue::from_str(cookie))

@@ -2,10 +2,17 @@
 
 use super::Answer;
 use domain::{
+    access::{AccessPage, PersonPage},
     id::{GrantId, SessionId, UserId},
     view::{AccountPage, PeoplePage, Viewer},
 };
 use leptos::prelude::*;
+
+#[cfg(feature = "ssr")]
+use domain::{
+    error::Problem,
+    role::{Granted, Scope},
+};
 
 #[cfg(feature = "ssr")]
 use super::{
@@ -89,6 +96,19 @@ pub async fn people() -> Answer<PeoplePage> {
     Ok(control().people(&asked()?).await?)
 }
 
+/// One person and what a change of his grants would change.
+#[server(name = SeePerson, prefix = "/api", endpoint = "people/person")]
+pub async fn person(id: String) -> Answer<PersonPage> {
+    let id = id.parse().map_err(|_| Problem::not_found("person"))?;
+    Ok(control().person(&asked()?, id).await?)
+}
+
+/// People and environments.
+#[server(name = SeeAccess, prefix = "/api", endpoint = "people/access")]
+pub async fn access() -> Answer<AccessPage> {
+    Ok(control().access(&asked()?).await?)
+}
+
 /// Adds a person, with a first password that the admin tells him.
 #[server(prefix = "/api", endpoint = "people/add")]
 pub async fn add_person(name: String, password: String) -> Answer<UserId> {
@@ -113,22 +133,37 @@ pub async fn reset_password(person: UserId, password: String) -> Answer<()> {
     Ok(control().reset_password(&asked()?, person, &password).await?)
 }
 
-/// Gives a role. An empty project or environment means any.
+/// Gives a role. An empty project or environment means any. With `seen`, only if the change is the
+/// one that was shown.
 #[server(prefix = "/api", endpoint = "people/give-grant")]
 pub async fn give_grant(
     person: UserId,
     role: String,
     #[server(default)] project: String,
     #[server(default)] environment: String,
+    #[server(default)] seen: String,
 ) -> Answer<GrantId> {
     let role = typed::field("role", &role)?;
     let project = typed::optional_id("project", &project)?;
     let environment = typed::optional_id("environment", &environment)?;
-    Ok(control().give_grant(&asked()?, person, role, project, environment).await?)
+    let (control, asked) = (control(), asked()?);
+    let given = if seen.is_empty() {
+        control.give_grant(&asked, person, role, project, environment).await
+    } else {
+        let granted = Granted { role, scope: Scope::of(project, environment) };
+        control.give_seen_grant(&asked, person, granted, &seen).await
+    };
+    Ok(given?)
 }
 
-/// Takes a role away.
+/// Takes a role away. `seen` as for giving one.
 #[server(prefix = "/api", endpoint = "people/take-grant")]
-pub async fn take_grant(grant: GrantId) -> Answer<()> {
-    Ok(control().take_grant(&asked()?, grant).await?)
+pub async fn take_grant(grant: GrantId, #[server(default)] seen: String) -> Answer<()> {
+    let (control, asked) = (control(), asked()?);
+    let taken = if seen.is_empty() {
+        control.take_grant(&asked, grant).await
+    } else {
+        control.take_seen_grant(&asked, grant, &seen).await
+    };
+    Ok(taken?)
 }

@@ -64,3 +64,31 @@ pub fn Moment(at: OffsetDateTime) -> impl IntoView {
         </time>
     }
 }
+
+/// The day, inside a sentence: `3 May`, with its year where that is not long this one.
+#[component]
+pub fn OnDay(at: OffsetDateTime) -> impl IntoView {
+    /// From here on a day without its year could be taken for one to come.
+    const LONG_AGO_MS: i64 = 300 * 24 * 3_600_000;
+    let clock = clock();
+    let text = move || {
+        let date = format::date(clock.at_home(at));
+        if clock.since_ms(at) < LONG_AGO_MS { date } else { format!("{date} {}", at.year()) }
+    };
+    view! {
+        <time datetime=format::machine(at) title=format::exact(at)>
+            {text}
+        </time>
+    }
+}
+
+/// A moment to come, as day and minute: `24 Nov 07:31`.
+#[component]
+pub fn Until(at: OffsetDateTime) -> impl IntoView {
+    let clock = clock();
+    view! {
+        <time datetime=format::machine(at) title=format::exact(at)>
+            {move || format::day(clock.at_home(at))}
+        </time>
+    }
+}

@@ -1,82 +1,55 @@
-//! Who may do what: people, their roles, and what an admin does about both.
-
-mod person;
+//! Who there is, what each may do, and how somebody is added. What can be done about one person is on
+//! that person's page.
 
 use crate::{
     api::{
-        people::{
-            self, AddPerson, DisablePerson, EnablePerson, GiveGrant, ResetPassword, TakeGrant,
-        },
+        people::{self, AddPerson},
         typed,
     },
     components::{
         field::{Field, Secret, SecretField, reads},
         form::{Changes, Done, Form, Send},
         loaded::Loaded,
+        people_tabs::PeopleTabs,
+        when::{LongAgo, OnDay},
     },
     session::session,
 };
 use domain::{
     id::UserId,
     name::PersonName,
-    role::{Role, Scope},
-    view::PeoplePage as View,
+    role::Role,
+    view::{GrantRow, PeoplePage as View, Person},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use person::OnePerson;
-
-/// What the forms of this page do. One action for all rows: a form knows its own answer.
-#[derive(Clone, Copy)]
-struct Acts {
-    add: ServerAction<AddPerson>,
-    give: ServerAction<GiveGrant>,
-    take: ServerAction<TakeGrant>,
-    disable: ServerAction<DisablePerson>,
-    enable: ServerAction<EnablePerson>,
-    reset: ServerAction<ResetPassword>,
-}
 
 /// The page.
 #[component]
 pub fn PeoplePage() -> impl IntoView {
-    let acts = Acts {
-        add: ServerAction::new(),
-        give: ServerAction::new(),
-        take: ServerAction::new(),
-        disable: ServerAction::new(),
-        enable: ServerAction::new(),
-        reset: ServerAction::new(),
-    };
+    let add = ServerAction::<AddPerson>::new();
     let changes = Changes::new();
-    changes.follow(acts.add, "The person was added. Give a role next.");
-    changes.follow(acts.give, "The role was given.");
-    changes.follow(acts.take, "The role was taken away.");
-    changes.follow(acts.disable, "The account was disabled and its sessions were ended.");
-    changes.follow(acts.enable, "The account was enabled again.");
-    changes.follow(acts.reset, "The password was set and the sessions were ended.");
+    changes.follow(add, "The person was added. Give a role next.");
     let page = Resource::new_blocking(move || changes.count(), |_| people::people());
     let session = session();
 
     view! {
         <Title text="People" />
-        <h1>"People"</h1>
+        <PeopleTabs here="/people" />
         <Done changes />
         <Loaded
             page
             headed=true
             draw=move |view: View| {
                 let me = session.viewer().map(|viewer| viewer.id);
-                view! { <Everybody view acts me /> }.into_any()
+                view! { <Everybody view add me /> }.into_any()
             }
         />
     }
 }
 
 #[component]
-fn Everybody(view: View, acts: Acts, me: Option<UserId>) -> impl IntoView {
-    let last_admin = last_admin(&view);
-    let places = Places::of(&view);
+fn Everybody(view: View, add: ServerAction<AddPerson>, me: Option<UserId>) -> impl IntoView {
     view! {
         <ul class="people">
             {view
@@ -84,16 +57,18 @@ fn Everybody(view: View, acts: Acts, me: Option<UserId>) -> impl IntoView {
                 .into_iter()
                 .map(|person| {
                     let mine = me == Some(person.id);
-                    let last = last_admin == Some(person.id);
-                    let places = places.clone();
-                    view! { <OnePerson person acts mine last places /> }
+                    view! { <OnePerson person mine /> }
                 })
                 .collect_view()}
         </ul>
         <div class="sections">
             <section aria-labelledby="add">
                 <h2 id="add">"Add a person"</h2>
-                <Form action=acts.add>
+                <p class="lead">
+                    "Better " <a class="link" href="/people/invitations">"invite"</a>
+                    " by a link: then nobody but the person ever knows the password."
+                </p>
+                <Form action=add>
                     <Field
                         name="name"
                         label="Name"
@@ -137,36 +112,60 @@ fn Everybody(view: View, acts: Acts, me: Option<UserId>) -> impl IntoView {
     }
 }
 
-/// The lists of the form that gives a role.
-#[derive(Clone)]
-struct Places {
-    projects: Vec<(String, String)>,
-    environments: Vec<(String, String)>,
-}
-
-impl Places {
-    fn of(view: &View) -> Self {
-        let any = |word: &str| (String::new(), word.to_owned());
-        let projects = view.projects.iter().map(|(id, name)| (id.to_string(), name.to_string()));
-        let environments =
-            view.environments.iter().map(|(id, name)| (id.to_string(), name.to_string()));
-        Self {
-            projects: std::iter::once(any("any project")).chain(projects).collect(),
-            environments: std::iter::once(any("any environment")).chain(environments).collect(),
-        }
+/// A row of the page.
+#[component]
+fn OnePerson(
+    person: Person,
+    /// It is the viewer.
+    mine: bool,
+) -> impl IntoView {
+    let Person { id, name, disabled, added_at, last_seen_at, grants } = person;
+    let heading = format!("person-{id}");
+    let roleless = grants.is_empty();
+    view! {
+        <li class="person" class:off=disabled aria-labelledby=heading>
+            <div class="who-is">
+                <h2 id=heading.clone()>
+                    <a href=format!("/people/{id}")>{name.clone()}</a>
+                </h2>
+                {disabled.then(|| view! { <p class="amber">"▲ disabled"</p> })}
+                <p class="faint">
+                    {match last_seen_at {
+                        Some(at) => view! { "seen " <LongAgo at /> }.into_any(),
+                        None => "never signed in".into_any(),
+                    }} ", added " <LongAgo at=added_at />
+                </p>
+            </div>
+            <div class="may">
+                <ul class="grants">
+                    {grants.into_iter().map(|grant| view! { <li><Granted grant /></li> }).collect_view()}
+                </ul>
+                {roleless.then(|| view! { <p class="faint">"No role yet: sees nothing."</p> })}
+            </div>
+            <div class="acts">
+                {mine.then(|| view! { <p class="faint">"this is you"</p> })}
+                <a
+                    class="button small"
+                    href=format!("/people/{id}")
+                    aria-label=format!("Open {name}")
+                >
+                    "Open"
+                </a>
+            </div>
+        </li>
     }
 }
 
-/// The one person who could lose the last admin's role. The server refuses it as well.
-fn last_admin(view: &View) -> Option<UserId> {
-    let is_admin = |grant: &domain::view::GrantRow| {
-        grant.role == Role::Admin && grant.scope == Scope::Everything
-    };
-    let mut admins = view
-        .people
-        .iter()
-        .filter(|person| !person.disabled && person.grants.iter().any(is_admin))
-        .map(|person| person.id);
-    let first = admins.next();
-    first.filter(|_| admins.next().is_none())
+/// "*releaser* in newstalk by Ana, 3 May".
+#[component]
+pub(super) fn Granted(grant: GrantRow) -> impl IntoView {
+    let GrantRow { role, scope_words, by, given_at, .. } = grant;
+    view! {
+        <p title=role.means()>
+            <strong>{role.as_str()}</strong>
+            " in "
+            {scope_words}
+            <span class="faint">" by " {by} ", " <OnDay at=given_at /></span>
+        </p>
+    }
 }

@@ -39,6 +39,10 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /rollouts/{id}", "", "- ? + + + + +"),
     ("GET /history", "", "- + + + + + +"),
     ("GET /people", "", "- x x x x x +"),
+    ("GET /people/invitations", "", "- x x x x x +"),
+    ("GET /people/{id}", "", "- x x x x x +"),
+    ("GET /access", "", "- x x x x x +"),
+    ("GET /invitation", "", "+ + + + + + +"),
     ("GET /environments", "", "- + + + + + +"),
     ("GET /account", "", "- + + + + + +"),
     // How pages are drawn: a cookie with a word.
@@ -58,6 +62,14 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/people/reset-password", "", "- x x x x x ?"),
     ("POST /api/people/give-grant", "", "- x x x x x ?"),
     ("POST /api/people/take-grant", "", "- x x x x x ?"),
+    ("POST /api/people/person", "", "- x x x x x +"),
+    ("POST /api/people/access", "", "- x x x x x +"),
+    // Invitations. Whoever has a link needs nothing else.
+    ("POST /api/people/invitations", "", "- x x x x x +"),
+    ("POST /api/people/invite", "", "- x x x x x +"),
+    ("POST /api/people/withdraw-invitation", "", "- x x x x x ?"),
+    ("POST /api/people/invitation", "", "+ + + + + + +"),
+    ("POST /api/people/accept-invitation", "", "+ + + + + + +"),
     // Services.
     ("POST /api/services/board", "", "- + + + + + +"),
     ("POST /api/services/page", "", "- ? + + + + +"),
@@ -142,6 +154,8 @@ fn served() -> BTreeSet<String> {
 /// What there is to ask for.
 struct Things {
     people: Vec<Person>,
+    /// The id of one of them.
+    person: String,
     service: String,
     release: String,
     inquiry: String,
@@ -191,7 +205,9 @@ impl Things {
         world.person(&admin, "Door", "viewer", &everywhere).await;
         let (inquiry, release) = release(world, &admin, &service).await;
         let rollout = rollout(world, &admin, &open.placement, &release).await;
-        Self { people, service, release, inquiry, rollout, open, protected }
+        let page = world.post(&admin, "people/page", &[]).send().await.json();
+        let person = page["people"][0]["id"].as_str().unwrap().to_owned();
+        Self { people, person, service, release, inquiry, rollout, open, protected }
     }
 
     async fn outcome(
@@ -239,6 +255,7 @@ impl Things {
             .replace("{export}", "export.csv")
             .replace("/releases/{id}", &format!("/releases/{}", self.release))
             .replace("/rollouts/{id}", &format!("/rollouts/{}", self.rollout))
+            .replace("/people/{id}", &format!("/people/{}", self.person))
     }
 
     /// What is typed: whoever may do it gets as far as a conflict or a wrong field, so that the next
@@ -266,6 +283,13 @@ impl Things {
             "people/reset-password" => vec![person, ("password", PASSWORD)],
             "people/give-grant" => vec![person, ("role", "viewer")],
             "people/take-grant" => vec![("grant", &nobody)],
+            "people/person" => vec![("id", &self.person)],
+            "people/invite" => vec![("name", "New"), ("days", "99"), ("role", "viewer")],
+            "people/withdraw-invitation" => vec![("invitation", &nobody)],
+            "people/invitation" => vec![("token", "x")],
+            "people/accept-invitation" => {
+                vec![("token", "x"), ("name", "Eve"), ("password", PASSWORD), ("again", PASSWORD)]
+            }
             "services/page" => vec![("project", "shop"), ("service", "web")],
             "services/add" => vec![("project", "shop"), ("name", "web"), ("size", "1")],
             "services/edit" => return with(&[service], &SpecForm::default()),
