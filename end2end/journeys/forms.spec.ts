@@ -135,6 +135,8 @@ test('the forms of those who are', async ({ pilothouse, page, another, consoleWa
   consoleWatch.expect(/status of 4\d\d/, /preloaded using link preload but not used/);
   const ana = await Person.admin(pilothouse);
   await ana.adds('Bo', 'viewer');
+  const { people } = await ana.call<{ people: { id: string; name: string }[] }>('people/page');
+  const boHome = `/people/${people.find((one) => one.name === 'Bo')!.id}`;
   const demo = await Demo.add(pilothouse, ana, 'strict');
   await demo.release(IMAGES.v1);
   const inquiry = await ana.call<string>('releases/look-up-image', { service: demo.service, reference: IMAGES.v2 });
@@ -147,7 +149,6 @@ test('the forms of those who are', async ({ pilothouse, page, another, consoleWa
   await ana.enters(plain.context());
   const home = '/projects/demo/services/strict';
   const dialog = (page: Page) => page.getByRole('dialog');
-  const bo = (page: Page) => page.getByRole('listitem', { name: 'Bo' });
   const local = (page: Page) => page.getByRole('listitem', { name: 'local' });
 
   const forms: Record<string, Form> = {
@@ -262,8 +263,8 @@ test('the forms of those who are', async ({ pilothouse, page, another, consoleWa
       send: 'Add person',
     },
     'set a password': {
-      path: '/people',
-      open: (page) => bo(page).getByRole('button', { name: 'Set password' }),
+      path: boHome,
+      open: (page) => page.getByRole('button', { name: 'Set password' }),
       within: dialog,
       fields: { 'New password': 'short' },
       secrets: ['New password'],
@@ -273,13 +274,22 @@ test('the forms of those who are', async ({ pilothouse, page, another, consoleWa
       send: 'Set the password',
     },
     'give a role that is given': {
-      path: '/people',
-      open: (page) => bo(page).getByRole('button', { name: 'Give a role' }),
-      within: dialog,
+      // As if what it changes had been looked at.
+      path: `${boHome}?role=viewer`,
+      within: (page) => page.getByRole('region', { name: 'Give a role' }),
       fields: { Project: '', Environment: '' },
-      says: /\S/,
+      says: /is viewer in everything already/,
       typed: false,
       send: 'Give the role',
+    },
+    'invite somebody who is there': {
+      path: '/people/invitations?role=viewer',
+      within: (page) => page.getByRole('region', { name: 'Invite a person' }),
+      fields: { Name: 'bo' },
+      wrong: 'Name',
+      says: /this name already/,
+      typed: false,
+      send: 'Make the link',
     },
   };
   for (const [name, form] of Object.entries(forms)) {

@@ -19,6 +19,9 @@ const PAGES: Record<string, number[]> = {
   '/history': [200, 200, 200, 200, 200, 200],
   '/history/export.csv': [403, 403, 200, 403, 403, 200],
   '/people': [403, 403, 403, 403, 403, 200],
+  '/people/{stranger}': [403, 403, 403, 403, 403, 200],
+  '/people/invitations': [403, 403, 403, 403, 403, 200],
+  '/access': [403, 403, 403, 403, 403, 200],
   '/services/new': [200, 403, 403, 200, 200, 200],
   // What one may not see is not there.
   '/projects/demo/services/ruled': [404, 200, 200, 200, 200, 200],
@@ -40,6 +43,8 @@ const FUNCTIONS: [endpoint: string, fields: Record<string, string>, expected: nu
   ['environments/set-protected', { environment: '{environment}', protected: 'no' }, [403, 403, 403, 403, 403, 200]],
   ['people/page', {}, [403, 403, 403, 403, 403, 200]],
   ['people/add', { name: 'Mallory {role}', password: 'four unrelated words fly' }, [403, 403, 403, 403, 403, 200]],
+  ['people/invite', { name: 'Guest {role}', days: '1', role: 'viewer' }, [403, 403, 403, 403, 403, 200]],
+  ['people/access', {}, [403, 403, 403, 403, 403, 200]],
   ['history/verify', {}, [403, 403, 200, 403, 403, 200]],
 ];
 
@@ -67,6 +72,8 @@ test('every page and the weightiest acts are for whom the table says', async ({ 
     { role: 'stranger', person: await ana.adds('Stranger', 'deployer', project) },
     ...(await Promise.all(ROLES.map(async (role) => ({ role, person: await ana.adds(`The ${role}`, role) })))),
   ];
+  const everybody = await ana.call<{ people: { id: string; name: string }[] }>('people/page');
+  things.stranger = everybody.people.find((one) => one.name === 'Stranger')!.id;
 
   const pages: typeof PAGES = {};
   for (const path of Object.keys(PAGES)) {
