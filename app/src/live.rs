@@ -164,19 +164,9 @@ impl Live {
         let waiting = StoredValue::new(None::<TimeoutHandle>);
         let asks = Callback::new(move |()| ask_again());
         let ask_again = Callback::new(move |()| {
-            if waiting.with_value(Option::is_some) {
-                return;
+            if !waiting.with_value(Option::is_some) {
+                ask_soon(waiting, asks);
             }
-            let timer = set_timeout_with_handle(
-                move || {
-                    // The page may be gone by now, and its timer with it.
-                    if waiting.try_update_value(Option::take).is_some() {
-                        asks.run(());
-                    }
-                },
-                GATHER_ROWS_FOR,
-            );
-            waiting.set_value(timer.ok());
         });
         let me = self.held.try_update_value(|held| {
             held.next_listener += 1;
@@ -294,6 +284,28 @@ impl Held {
             self.rollouts.retain(|_, state| !ended(state));
         }
     }
+}
+
+/// Asks once the rows that come together are here, and nobody is in the middle of a dialog: to draw
+/// a page anew closes its dialogs and takes back what was chosen in them. A click that is too late
+/// is refused by the server, which knows what is newest.
+fn ask_soon(waiting: StoredValue<Option<TimeoutHandle>>, asks: Callback<()>) {
+    let ask = move || {
+        // The page may be gone by now, and its timer with it.
+        if waiting.try_update_value(Option::take).is_none() {
+            return;
+        }
+        if a_dialog_is_open() {
+            ask_soon(waiting, asks);
+        } else {
+            asks.run(());
+        }
+    };
+    waiting.set_value(set_timeout_with_handle(ask, GATHER_ROWS_FOR).ok());
+}
+
+fn a_dialog_is_open() -> bool {
+    document().query_selector("dialog[open]").is_ok_and(|open| open.is_some())
 }
 
 /// Adds a second in its place: after a gap the server says again what it still has.

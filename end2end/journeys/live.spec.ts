@@ -73,6 +73,31 @@ test('two people see the same, without asking again', async ({ pilothouse, page,
   expect(cell.live?.release.id).toBe(release);
 });
 
+test('what is typed in a dialog stays while the page hears of news, which are there when it is closed', async ({ pilothouse, page }) => {
+  const ana = await Person.admin(pilothouse);
+  const demo = await Demo.add(pilothouse, ana, 'typed');
+  const [v1, v2] = [await demo.release(IMAGES.v1), await demo.release(IMAGES.v2)];
+  await demo.ends(await demo.deploys(v1));
+  await ana.enters(page.context());
+  await page.goto('/projects/demo/services/typed');
+  await hydrated(page);
+  await expect(page.getByRole('banner').getByText(/^live/)).toBeVisible();
+  const local = page.getByRole('listitem', { name: 'local' });
+  await local.getByRole('button', { name: 'Deploy another release' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Release').selectOption({ label: '1.0.0, live now' });
+  await dialog.getByLabel('Reason').fill('half a reas');
+
+  await demo.ends(await demo.deploys(v2));
+
+  await expect(dialog).toBeVisible();
+  await expect(dialog.getByLabel('Release').locator('option:checked')).toHaveText('1.0.0, live now');
+  await expect(dialog.getByLabel('Reason')).toHaveValue('half a reas');
+  await expect(local.locator('.now')).toContainText('1.0.0');
+  await page.keyboard.press('Escape');
+  await expect(local.locator('.now')).toContainText('2.0.0');
+});
+
 test('a hidden tab lets go of its stream, and goes on where it was', async ({ pilothouse, page }) => {
   const ana = await Person.admin(pilothouse);
   const demo = await Demo.add(pilothouse, ana, 'hidden');
