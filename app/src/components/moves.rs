@@ -272,7 +272,7 @@ fn deploy_effect(cell: &Cell, release: &ReleaseName) -> String {
         effect.push_str(&format!(" Now {} is active, asked by {}.", named(active), active.by));
     }
     if let Some(why) = found_bad(cell, release) {
-        effect.push_str(&format!(" The last try failed: {why}"));
+        effect.push_str(&format!(" The last try failed: {why}."));
     }
     effect
 }
