@@ -191,6 +191,34 @@ test('what a hand removes is restored, what is a stranger stays, what is left ov
   expect(await demo.get('/version')).toContain('1.0.0');
 });
 
+test('a live slot that grows, is mended and shrinks loses no request', async ({ pilothouse }) => {
+  test.setTimeout(120_000);
+  const ana = await Person.admin(pilothouse);
+  const demo = await Demo.add(pilothouse, ana, 'grows', { start_period: '15' });
+  await demo.ends(await demo.deploys(await demo.release(IMAGES.slow)));
+  const load = Load.start(demo.url(), { rate: 200 });
+  const { placement } = await demo.cell();
+  const host = new URL(demo.url()).hostname;
+  const sized = async (size: number) => {
+    await ana.call('services/edit-placement', { placement, size: String(size), host_names: host });
+    await until(`${size} run`, 30, async () => (await slot(demo, 'blue')).length === size);
+    // Until the last one is ready, and a while longer.
+    await sleep(4000);
+  };
+
+  await sized(3);
+  const [removed] = await slot(demo, 'blue');
+  await docker('rm', '--force', removed);
+  await until('it is made again', 30, async () => (await slot(demo, 'blue')).length === 3);
+  await sleep(4000);
+  await sized(1);
+
+  const report = await load.stop();
+  // What the removed one was just answering died with it; nothing else did.
+  console.log(`grows: ${report.failed} of ${report.sent} failed`, report.failures.slice(0, 5), report.websockets, report.events);
+  expect(report.failed).toBeLessThanOrEqual(4);
+});
+
 async function putsBack(page: Page, placement: Locator): Promise<void> {
   await placement.getByRole('button', { name: 'Put it back' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Put it back' }).click();
@@ -223,6 +251,8 @@ test('the glass is broken on a settled placement, and while it is observed', asy
   const before = await slot(demo, 'green');
   await hand('none');
   await until('it is told', 20, async () => !!(await demo.cell()).drift?.includes('withdrawn'));
+  // The page of the rollout that put it back is where the click had led.
+  await page.goto('/projects/demo/services/glass');
   await expect(placement).toContainText('withdrawn');
   await putsBack(page, placement);
   await until('it answers', 30, async () => (await demo.get('/version')).includes('2.0.0'));

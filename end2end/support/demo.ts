@@ -10,7 +10,7 @@ import type { Pilothouse } from './pilothouse.ts';
 
 /** Short enough for a test, and otherwise as any other policy. */
 export const QUICK = {
-  PILOTHOUSE_POLICY: 'passes=1,observe_for=2s,drain_for=2s,warm_for=60s,verify_within=20s',
+  PILOTHOUSE_POLICY: 'passes=1,observe_for=2s,drain_for=2s,warm_for=60s,verify_within=12s',
 };
 
 interface Named {
@@ -68,6 +68,8 @@ export const IMAGES = {
   breaks: 'pilothouse-e2e:4.0.0-breaks',
   /** Healthy, and says it is another version. */
   liar: 'pilothouse-e2e:5.0.0-liar',
+  /** Its port stays closed for a while after it started. */
+  slow: 'pilothouse-e2e:6.0.0-slow',
 };
 
 export async function makeImages(): Promise<void> {
@@ -76,6 +78,7 @@ export async function makeImages(): Promise<void> {
   await helloImage(IMAGES.unready, 'HELLO_FAIL_READY=1');
   await helloImage(IMAGES.breaks, 'HELLO_FAIL_AFTER_S=0.2');
   await helloImage(IMAGES.liar, 'HELLO_REPORT_VERSION=1.0.0');
+  await helloImage(IMAGES.slow, 'HELLO_START_DELAY_MS=2000');
 }
 
 export class Demo {

@@ -347,7 +347,7 @@ fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
             trigger="Size and host names"
             class="small plain"
             title=format!("Where {service} runs in {}", cell.environment_name)
-            effect="Host names hold from now on. Another size holds for the next rollout."
+            effect="Host names hold from now on. Another size is carried out at once; what is added gets requests once it is ready."
             yes="Save"
             protected=cell.protected
         >
