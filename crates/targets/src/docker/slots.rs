@@ -93,6 +93,7 @@ impl DockerTarget {
         };
         let wanted: Vec<_> =
             there.iter().filter(|one| is_wanted(&one.identity, plan)).cloned().collect();
+        let before = upstreams(&routed, slot).to_vec();
         // While the route still names the addresses of those that are gone.
         let orders = self.orders(claim, slot, plan, &routed, &wanted).await;
         if !orders.as_ref().is_ok_and(Vec::is_empty) {
@@ -115,10 +116,11 @@ impl DockerTarget {
         let ready = self.ready(plan, &new, (begun + ASKING).into()).await;
         let members = members(there.iter().filter(|one| belongs(one)), &ready);
         let addresses = live::addresses(upstreams(&routed, slot), &members);
-        routed = self.announce(claim, slot, plan, routed, addresses).await?;
+        self.announce(claim, slot, plan, routed, addresses).await?;
 
+        // The call after the one in which their addresses left: what they have is being answered.
         let beyond = |one: &Container| one.identity.maker == plan.maker && !belongs(one);
-        there.retain(|one| beyond(one) && !is_in(upstreams(&routed, slot), one));
+        there.retain(|one| beyond(one) && !is_in(&before, one));
         self.end(there).await?;
         outcome
     }
