@@ -179,7 +179,7 @@ pub fn GoBack(
             class
             protected=cell.protected
         >
-            {reason_field("what is wrong with the live one")}
+            {reason_field(if puts_back { "why it goes back" } else { "what is wrong with the live one" })}
         </AskForm>
     }
 }

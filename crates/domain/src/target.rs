@@ -79,7 +79,7 @@ pub struct RouteSeen {
 /// A person who moved the traffic on the target itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hand {
-    /// A sentence for people ("uid 0 by pilothouse-router switch").
+    /// A sentence for people ("uid 0 with pilothouse-router switch").
     pub who: String,
     /// The revision that this act made. Later writes of ours leave the hand there until one of them
     /// moves the traffic, so an act is news only to who has not confirmed this revision.

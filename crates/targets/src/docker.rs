@@ -168,8 +168,8 @@ impl DockerTarget {
             Err(_) => None,
         };
         Some(entry.map_or_else(
-            || "somebody by pilothouse-router switch".to_owned(),
-            |entry| format!("uid {} by pilothouse-router switch: {}", entry.uid, entry.reason),
+            || "somebody with pilothouse-router switch".to_owned(),
+            |entry| format!("uid {} with pilothouse-router switch: {}", entry.uid, entry.reason),
         ))
     }
 }

@@ -142,7 +142,7 @@ impl Fake {
             if let Some(route) = machine.routes.get_mut(&placement).filter(|route| route.there) {
                 route.live = live;
                 route.revision += 1;
-                let who = format!("uid 0 by pilothouse-router switch: {reason}");
+                let who = format!("uid 0 with pilothouse-router switch: {reason}");
                 route.foreign = Some(Hand { who, revision: route.revision });
             }
         });
