@@ -215,7 +215,10 @@ impl Control {
             grants::give(&mut tx, grant, person, role, scope, by).await.or_problem(origin)?;
             changes.push(change(held, "given"));
         }
-        invitations::accept(&mut tx, id, person).await.or_problem(origin)?;
+        if !invitations::accept(&mut tx, id, person).await.or_problem(origin)? {
+            let sentence = Standing::Accepted.refusal(&found.by).unwrap_or_default();
+            return Err(Problem::conflict(sentence));
+        }
         let by = By::Person { id: person, name: name.to_string(), role: None };
         let deed =
             Deed::InvitationAccepted { invitation: id, person, name: found.name, by: found.by };

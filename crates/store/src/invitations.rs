@@ -229,9 +229,9 @@ pub async fn carried(conn: &mut Conn, of: &[InvitationId]) -> Result<Vec<(Invita
         .collect()
 }
 
-/// Notes that it was accepted by `person`.
-pub async fn accept(conn: &mut Conn, id: InvitationId, person: UserId) -> Result<()> {
-    sqlx::query!(
+/// Notes that it was accepted by `person`. False if it had ended.
+pub async fn accept(conn: &mut Conn, id: InvitationId, person: UserId) -> Result<bool> {
+    let done = sqlx::query!(
         r#"
         update invitations set ended = 'accepted', ended_at = now(), ended_by = $2
         where id = $1 and ended is null
@@ -241,7 +241,7 @@ pub async fn accept(conn: &mut Conn, id: InvitationId, person: UserId) -> Result
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Withdraws it. To be asked with the invitation locked.

@@ -9,6 +9,7 @@ use domain::{
     role::{Granted, Role, Scope},
 };
 use sqlx::PgPool;
+use std::time::Duration;
 
 const RELEASER: Granted =
     Granted { role: Role::Releaser, scope: Scope::Both { project: DEMO, environment: STAGING } };
@@ -73,11 +74,19 @@ async fn of_many_who_use_a_link_at_once_one_gets_in(pool: PgPool) -> anyhow::Res
     let control = &world.control;
     let made = control.invite(&world.admin, "Bo", 1, &[VIEWER]).await?;
 
-    let (one, two, three) = tokio::join!(
+    // Passwords are hashed one after the other: all of them are to come to the link together.
+    let mut tx = world.pool.begin().await?;
+    sqlx::query("select from invitations for update").execute(&mut *tx).await?;
+    let (one, two, three, gate) = tokio::join!(
         accept(control, &made, "Bo"),
         accept(control, &made, "Bea"),
-        accept(control, &made, "Ben")
+        accept(control, &made, "Ben"),
+        async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            tx.commit().await
+        }
     );
+    gate?;
 
     let lost: Vec<_> = [one, two, three].into_iter().filter_map(Result::err).collect();
     assert_eq!(lost.len(), 2);
