@@ -8,6 +8,7 @@ pub mod chart;
 pub mod diff;
 pub mod failure;
 pub mod field;
+pub mod follow_focus;
 pub mod form;
 pub mod gates;
 pub mod icon;

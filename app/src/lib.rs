@@ -14,8 +14,8 @@ pub mod routes;
 pub mod session;
 pub mod theme;
 
-use components::{bar::Bar, new_build::NewBuild};
-use leptos::prelude::*;
+use components::{bar::Bar, follow_focus::FollowFocus, new_build::NewBuild};
+use leptos::{html::Main, prelude::*};
 use leptos_meta::{HashedStylesheet, Link, MetaTags, Title, provide_meta_context};
 use leptos_router::components::Router;
 
@@ -54,6 +54,7 @@ pub fn App() -> impl IntoView {
     clock::provide();
     session::provide();
     live::provide();
+    let main = NodeRef::<Main>::new();
     // Tests and the impatient can see when the page answers to clicks by itself.
     Effect::new(|| {
         if let Some(body) = document().body() {
@@ -72,7 +73,8 @@ pub fn App() -> impl IntoView {
             </a>
             <Bar />
             <NewBuild />
-            <main id="main" tabindex="-1">
+            <FollowFocus main />
+            <main id="main" tabindex="-1" node_ref=main>
                 <routes::Pages />
             </main>
         </Router>
