@@ -67,7 +67,8 @@ fn Matrix(view: View, question: Question) -> impl IntoView {
         </table>
         <p class="aside">
             "A grant in everything or in an environment also reaches projects that are added later. \
-             Somebody who is disabled may do nothing, whatever stands here."
+             What somebody was refused stands in the "
+            <a href="/history?about=refusals">"history"</a> "."
         </p>
     }
 }
