@@ -6,6 +6,7 @@ import type { Page } from '@playwright/test';
 import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
 import { until } from '../support/machine.ts';
 import { Person } from '../support/person.ts';
+import type { Pilothouse } from '../support/pilothouse.ts';
 import { expect, hydrated, test } from '../support/test.ts';
 
 test.use({ settings: [QUICK, { scope: 'worker' }], fresh: ['pages', { scope: 'worker' }] });
@@ -87,6 +88,7 @@ test('pages that nobody has filled yet', async ({ pilothouse, page, accessible, 
   await checkAll(page, accessible, folder, [
     ['first-admin', first.pathname + first.search, 'The first admin'],
     ['first-admin-without-token', '/first-admin', 'one-time token'],
+    ['invitation-without-token', '/invitation', 'no invitation of this console'],
     ['sign-in', '/sign-in', 'Sign in'],
   ]);
   const ana = await Person.admin(pilothouse);
@@ -97,6 +99,8 @@ test('pages that nobody has filled yet', async ({ pilothouse, page, accessible, 
     ['history-nothing', '/history?service=nothing', 'No rows'],
     ['environments-empty', '/environments', 'no services yet'],
     ['people-alone', '/people', 'Add a person'],
+    ['access-alone', '/access', 'may do everything'],
+    ['invitations-none', '/people/invitations', 'Nobody is invited'],
     ['not-found', '/nowhere', 'board'],
   ]);
   await Demo.add(pilothouse, ana, 'fresh');
@@ -107,10 +111,14 @@ test('pages that nobody has filled yet', async ({ pilothouse, page, accessible, 
   ]);
 });
 
-/** A service with two releases, one after the other live, a failed third, and some people. */
-async function filled(pilothouse: Parameters<typeof Person.admin>[0], name: string) {
+/** Made by the test that comes first, for this worker's installation. */
+let made: ReturnType<typeof fill> | undefined;
+const filled = (pilothouse: Pilothouse) => (made ??= fill(pilothouse));
+
+/** A service with two releases, one after the other live, and a failed third. */
+async function fill(pilothouse: Pilothouse) {
   const ana = await Person.admin(pilothouse);
-  const demo = await Demo.add(pilothouse, ana, name);
+  const demo = await Demo.add(pilothouse, ana, 'filled');
   const v1 = await demo.release(IMAGES.v1);
   const v2 = await demo.release(IMAGES.v2);
   const past = await demo.deploys(v1);
@@ -119,12 +127,12 @@ async function filled(pilothouse: Parameters<typeof Person.admin>[0], name: stri
   await demo.ends(rollout);
   const bad = await demo.deploys(await demo.release(IMAGES.liar));
   await demo.ends(bad, 'failed');
-  return { ana, demo, v1, v2, past, rollout, bad, home: `/projects/demo/services/${name}` };
+  return { ana, demo, v1, v2, past, rollout, bad, home: '/projects/demo/services/filled' };
 }
 
 test('pages with something on them', async ({ pilothouse, page, accessible }, testInfo) => {
   test.setTimeout(180_000);
-  const { ana, demo, v1, past, rollout, bad, home } = await filled(pilothouse, 'filled');
+  const { ana, demo, v1, past, rollout, bad, home } = await filled(pilothouse);
   await ana.adds('Bo Who Has A Rather Long Name', 'releaser');
   const placement = (await demo.cell()).placement;
   await ana.call('services/change-configuration', {
@@ -149,6 +157,7 @@ test('pages with something on them', async ({ pilothouse, page, accessible }, te
     ['rollout-bad', `/rollouts/${bad}`, 'failed'],
     ['history', '/history', 'Ana'],
     ['people', '/people', 'Bo Who Has'],
+    ['access', '/access', 'may roll out'],
     ['environments', '/environments', 'Deploying needs'],
     ['account', '/account', 'Where you are signed in'],
   ]);
@@ -171,17 +180,25 @@ test('pages with something on them', async ({ pilothouse, page, accessible }, te
     await expect(dialog).toBeHidden();
     await expect(opens).toBeFocused();
   });
+
+  await test.step('the keyboard goes along to the page that a link leads to', async () => {
+    await page.getByRole('main').getByRole('link', { name: 'New release' }).press('Enter');
+    await expect(page.getByRole('heading', { name: 'New release of filled' })).toBeVisible();
+    await expect(page.getByRole('main')).toBeFocused();
+    await page.keyboard.press('Tab');
+    await expect(page.getByRole('main').getByRole('link').first()).toBeFocused();
+  });
 });
 
 test('without scripts every page shows its data, and one deploys and rolls back', async ({ pilothouse, another, consoleWatch }) => {
   test.setTimeout(120_000);
   // Nobody uses what is laid ready for scripts.
   consoleWatch.expect(/preloaded using link preload but not used/);
-  const { ana, demo, v2, rollout, bad, home } = await filled(pilothouse, 'plain');
+  const { ana, demo, v2, rollout, bad, home } = await filled(pilothouse);
   const page = await another({ javaScriptEnabled: false });
   await ana.enters(page.context());
   for (const [path, words] of [
-    ['/', ['plain', '2.0.0', 'local', 'staging', 'production']],
+    ['/', ['filled', '2.0.0', 'local', 'staging', 'production']],
     ['/services/new', ['New service']],
     [home, ['1.0.0', '2.0.0', 'Deploy another release', 'failed']],
     [`${home}/edit`, ['Path of the check']],
