@@ -47,6 +47,20 @@ pub(super) fn prefer(addresses: &mut Vec<SocketAddr>, better: impl Fn(&SocketAdd
     }
 }
 
+/// Keeps those of `before` of which nobody knows whose they are: an earlier call may still make an
+/// instance there, which must not come to run outside of the route.
+pub(super) fn keep_unknown(
+    addresses: &mut Vec<SocketAddr>,
+    before: &[SocketAddr],
+    strays: &[SocketAddr],
+) {
+    for address in before {
+        if !addresses.contains(address) && !strays.contains(address) {
+            addresses.push(*address);
+        }
+    }
+}
+
 /// A route of `place`.
 pub(super) fn route(
     place: &Place,
@@ -247,6 +261,16 @@ mod tests {
             let bucket = latency::bucket(Duration::from_micros(us));
             assert!(u64::from(upper_bound_us(bucket)) + 1 >= us, "{us} in {bucket}");
         }
+    }
+
+    #[test]
+    fn what_may_still_be_made_stays_in_the_route_and_strays_do_not() {
+        let at = |n| SocketAddr::from(([10, 0, 0, n], 80));
+        let mut addresses = vec![at(1)];
+
+        keep_unknown(&mut addresses, &[at(1), at(2), at(3)], &[at(3)]);
+
+        assert_eq!(addresses, [at(1), at(2)]);
     }
 
     #[test]

@@ -67,8 +67,12 @@ impl DockerTarget {
         let orders = self.orders(claim, slot, plan, &routed, &wanted).await;
         let ordered = orders.iter().flatten().map(|order| &order.identity);
         let identities = wanted.iter().map(|container| &container.identity).chain(ordered);
-        let addresses = routes::upstreams(identities, slot, plan.maker);
-        // What was refused is still no reason to leave strays in the route, or running.
+        let mut addresses = routes::upstreams(identities, slot, plan.maker);
+        if orders.is_err() {
+            // Strays leave all the same.
+            let strays: Vec<_> = others.iter().filter_map(|one| one.identity.endpoint()).collect();
+            routes::keep_unknown(&mut addresses, upstreams(&routed, slot), &strays);
+        }
         self.announce(claim, slot, plan, routed, addresses).await?;
         self.end(others).await?;
         self.carry_out(orders?, begun).await
