@@ -71,6 +71,21 @@ pub fn FailedPage(
     }
 }
 
+/// In place of a form that the viewer's roles do not reach: nobody fills in what would be refused.
+#[component]
+pub fn NotForYou(
+    /// Begins the sentence: "Making a release".
+    what: &'static str,
+    role: &'static str,
+) -> impl IntoView {
+    view! {
+        <div class="notice warn">
+            <p>{format!("{what} needs the role {role} in this project.")}</p>
+            <p>"An admin can give it to you."</p>
+        </div>
+    }
+}
+
 /// Signing in leads back here. Reactive.
 fn sign_in_address() -> impl Fn() -> String + Clone {
     let place = use_location();

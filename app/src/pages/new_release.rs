@@ -9,7 +9,7 @@ use crate::{
         releases::{LookUpImage, MakeRelease},
     },
     components::{
-        failure::Failure,
+        failure::{Failure, NotForYou},
         field::{Checkbox, Field, reads},
         form::{Form, Send},
         inquiry,
@@ -69,6 +69,7 @@ fn Draw(
     let hidden =
         vec![("service", service.id.to_string()), ("back", format!("{home}/releases/new"))];
     let name = service.name.to_string();
+    let may = service.may.release;
     let (crumb, after) = (format!("{} / {name}", service.project), service);
     let found = move |inquiry: Option<InquiryPage>| {
         let service = after.clone();
@@ -83,32 +84,50 @@ fn Draw(
             "A release is an image and the settings of the service as they are now. Once made, it \
              does not change."
         </p>
-        <div class="sections">
-            <section aria-labelledby="image">
-                <h2 id="image">"1. The image"</h2>
-                <Form action=acts.look_up hidden stays=true>
-                    <Field
-                        name="reference"
-                        label="Image"
-                        value=image
-                        hint="NAME:TAG, with its registry in front if it has one."
-                        placeholder="hello:1.0.0"
-                        check={reads::<ImageReference>}
-                        required=true
-                        mono=true
-                    />
-                    <Checkbox
-                        name="pull"
-                        label="Fetch it from its registry first"
-                        hint="Also where an image of that name is on the machine already."
-                    />
-                    <div class="buttons">
-                        <Send label="Look it up" sending="Asking …" />
-                    </div>
-                </Form>
-            </section>
-            <Loaded page=inquiry draw=found />
-        </div>
+        {if may {
+            view! {
+                <div class="sections">
+                    <LookUp action=acts.look_up hidden image />
+                    <Loaded page=inquiry draw=found />
+                </div>
+            }
+                .into_any()
+        } else {
+            view! { <NotForYou what="Making a release" role="deployer" /> }.into_any()
+        }}
+    }
+}
+
+#[component]
+fn LookUp(
+    action: ServerAction<LookUpImage>,
+    hidden: Vec<(&'static str, String)>,
+    image: String,
+) -> impl IntoView {
+    view! {
+        <section aria-labelledby="image">
+            <h2 id="image">"1. The image"</h2>
+            <Form action hidden stays=true>
+                <Field
+                    name="reference"
+                    label="Image"
+                    value=image
+                    hint="NAME:TAG, with its registry in front if it has one."
+                    placeholder="hello:1.0.0"
+                    check={reads::<ImageReference>}
+                    required=true
+                    mono=true
+                />
+                <Checkbox
+                    name="pull"
+                    label="Fetch it from its registry first"
+                    hint="Also where an image of that name is on the machine already."
+                />
+                <div class="buttons">
+                    <Send label="Look it up" sending="Asking …" />
+                </div>
+            </Form>
+        </section>
     }
 }
 

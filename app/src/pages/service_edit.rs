@@ -3,6 +3,7 @@
 use crate::{
     api::{service_form::SpecForm, services::EditService},
     components::{
+        failure::NotForYou,
         form::{Form, Send},
         loaded::Loaded,
         spec_fields::{MoreSpec, PortField},
@@ -38,26 +39,22 @@ fn Edit(view: View, edit: ServerAction<EditService>) -> impl IntoView {
             "Touches the next release of this service. Releases that are made already, and what \
              runs, keep what they have."
         </p>
-        {(!view.may.edit)
-            .then(|| {
-                view! {
-                    <div class="notice warn">
-                        <p>
-                            "You may look, but not change it: that needs the role deployer in this \
-                             project."
-                        </p>
+        {if view.may.edit {
+            view! {
+                <Form action=edit hidden>
+                    <PortField value=spec.port.clone() />
+                    <MoreSpec spec />
+                    <div class="buttons">
+                        <Send label="Save" sending="Saving …" class="primary" />
+                        <a class="button" href=home>
+                            "Cancel"
+                        </a>
                     </div>
-                }
-            })}
-        <Form action=edit hidden>
-            <PortField value=spec.port.clone() />
-            <MoreSpec spec />
-            <div class="buttons">
-                <Send label="Save" sending="Saving …" class="primary" />
-                <a class="button" href=home>
-                    "Cancel"
-                </a>
-            </div>
-        </Form>
+                </Form>
+            }
+                .into_any()
+        } else {
+            view! { <NotForYou what="Changing a service" role="deployer" /> }.into_any()
+        }}
     }
 }
