@@ -87,11 +87,11 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// Makes `slot` be as planned, as far as [`DEADLINE`] goes: observe, and ask again.
     ///
     /// Makes the network and missing instances, starts those that do not run, and brings their
-    /// addresses (see above) and the place's host names into the route. Pulls nothing. Instances of another
-    /// maker in `slot`, and those beyond the plan's size, are stopped and removed, but never while
-    /// `slot` is the one routed to by the target's own answer at that moment. One exception: for a
-    /// settled placement (`claim.rollout` is `None`) a smaller size is carried out on the live slot
-    /// too, addresses first.
+    /// addresses (see above) and the place's host names into the route. Pulls nothing. Instances of
+    /// another maker in `slot`, and those beyond the plan's size, are stopped and removed, but never
+    /// while `slot` is the one routed to by the target's own answer at that moment. One exception:
+    /// for a settled placement (`claim.rollout` is `None`) a smaller size is carried out on the live
+    /// slot too, addresses first, instances by the next call.
     ///
     /// [`Error::Refused`] when a name is taken by a stranger, or the image is gone or runs as root and
     /// may not. [`Error::Stale`] when the slot is routed to and holds instances of another maker.
@@ -138,8 +138,8 @@ pub trait Target: fmt::Debug + Send + Sync {
     ///
     /// `expected_revision` is what the caller saw, 0 where there was no route. A slot without a
     /// maker gets no addresses. The live slot gets those of all its instances that run, or of all if
-    /// none does: nobody answers until then, so it waits for no readiness. [`Error::Refused`] when `live` has no instance of its maker: what
-    /// runs does not carry the labels that were confirmed.
+    /// none does: nobody answers until then, so it waits for no readiness. [`Error::Refused`] when
+    /// `live` has no instance of its maker: what runs does not carry the labels that were confirmed.
     async fn restore(
         &self,
         claim: &Claim,
