@@ -2,6 +2,7 @@
 //! whoever guesses write as many rows as he likes.
 
 use crate::{Conn, Result};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Failures of a peer that are told one by one within a minute. Those after them are told together.
 const TOLD_EACH: i32 = 5;
@@ -11,14 +12,23 @@ const TOLD_EACH: i32 = 5;
 pub struct Failures {
     /// For this account, in 5 minutes.
     pub account: i64,
-    /// From this address, in a minute.
+    /// From this peer, in a minute.
     pub address: i64,
     /// Until the oldest of them does not count any more.
     pub account_seconds: i64,
     pub address_seconds: i64,
 }
 
-/// Counts failures of an account and of an address.
+/// What is counted as one peer: an IPv4 address, or the /64 of an IPv6 address. Whoever has one address
+/// of those has all of them, and would begin anew with each.
+fn peer(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(all)) => format!("{}/64", Ipv6Addr::from_bits(all.to_bits() >> 64 << 64)),
+        Ok(IpAddr::V4(_)) | Err(_) => address.to_owned(),
+    }
+}
+
+/// Counts failures of an account and of a peer: of the network behind the address, for IPv6.
 pub async fn count(conn: &mut Conn, name: &str, address: &str) -> Result<Failures> {
     Ok(sqlx::query_as!(
         Failures,
@@ -41,7 +51,7 @@ pub async fn count(conn: &mut Conn, name: &str, address: &str) -> Result<Failure
         ) b
         "#,
         name,
-        address,
+        peer(address),
     )
     .fetch_one(conn)
     .await?)
@@ -52,6 +62,7 @@ pub async fn count(conn: &mut Conn, name: &str, address: &str) -> Result<Failure
 /// The first five of a minute are told one by one. What comes after them is told together, by the
 /// first failure of a later minute or by [`untold`]. Zero is: not now.
 pub async fn note(conn: &mut Conn, name: &str, address: &str) -> Result<i32> {
+    let address = &peer(address);
     sqlx::query!(
         "insert into sign_in_failures (name, address) values (lower($1), $2)",
         name,
@@ -153,4 +164,18 @@ pub async fn sweep(conn: &mut Conn) -> Result<()> {
     .execute(conn)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_one_network_are_one_peer() {
+        assert_eq!(peer("2001:db8:1:2:3:4:5:6"), peer("2001:db8:1:2::1"));
+        assert_eq!(peer("2001:db8:1:2::1"), "2001:db8:1:2::/64");
+        assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
+        assert_eq!(peer("10.1.2.3"), "10.1.2.3");
+        assert_eq!(peer(""), "");
+    }
 }
