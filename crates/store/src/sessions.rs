@@ -2,10 +2,6 @@
 //!
 //! A session ends 30 minutes after it was last seen, and 12 hours after it began.
 
-mod again;
-
-pub use again::again;
-
 use crate::{Conn, Error, Pool, Result};
 use domain::{
     id::{EnvironmentId, ProjectId, SessionId, UserId},
@@ -62,54 +58,79 @@ impl TryFrom<RawGrant> for Held {
     }
 }
 
-/// Finds the session of a cookie: one statement for session, person and grants.
+/// One statement for session, person and grants, written once: `$which` finds the session by `$one`,
+/// `$renew` says whether its secret is to be renewed now.
+macro_rules! find {
+    ($pool:expr, $which:literal, $renew:literal, $one:expr) => {{
+        let row = sqlx::query!(
+            r#"
+            select s.id as "session: SessionId", u.id as "user: UserId", u.name,
+                "#
+                + $renew
+                + r#" as "renew!",
+                s.seen_at < now() - interval '1 minute' as "stale!",
+                coalesce(
+                    (
+                        select jsonb_agg(
+                            jsonb_build_object(
+                                'role', g.role,
+                                'project_id', g.project_id,
+                                'environment_id', g.environment_id,
+                                'project', p.name,
+                                'environment', e.name
+                            )
+                            order by g.given_at, g.id
+                        )
+                        from grants g
+                        left join projects p on p.id = g.project_id
+                        left join environments e on e.id = g.environment_id
+                        where g.user_id = u.id
+                    ),
+                    '[]'
+                ) as "grants!: Json<Vec<RawGrant>>"
+            from sessions s
+            join users u on u.id = s.user_id
+            where ("#
+                + $which
+                + r#")
+                and u.disabled_at is null
+                and s.seen_at > now() - interval '30 minutes'
+                and s.started_at > now() - interval '12 hours'
+            "#,
+            $one,
+        )
+        .fetch_optional($pool)
+        .await?;
+        row.map(|row| {
+            Ok(Found {
+                session: row.session,
+                user: row.user,
+                name: row.name,
+                grants: row.grants.0.into_iter().map(Held::try_from).collect::<Result<_>>()?,
+                renew: row.renew,
+                stale: row.stale,
+            })
+        })
+        .transpose()
+    }};
+}
+
+/// Finds the session of a cookie.
 ///
 /// For 30 seconds after a secret was renewed the one before it is good too: requests were under way.
 pub async fn find(pool: &Pool, secret: &Secret) -> Result<Option<Found>> {
-    let row = sqlx::query!(
-        r#"
-        select s.id as "session: SessionId", u.id as "user: UserId", u.name,
-            s.renew and s.secret = $1 as "renew!",
-            s.seen_at < now() - interval '1 minute' as "stale!",
-            coalesce(
-                (
-                    select jsonb_agg(
-                        jsonb_build_object(
-                            'role', g.role,
-                            'project_id', g.project_id,
-                            'environment_id', g.environment_id,
-                            'project', p.name,
-                            'environment', e.name
-                        )
-                        order by g.given_at, g.id
-                    )
-                    from grants g
-                    left join projects p on p.id = g.project_id
-                    left join environments e on e.id = g.environment_id
-                    where g.user_id = u.id
-                ),
-                '[]'
-            ) as "grants!: Json<Vec<RawGrant>>"
-        from sessions s
-        join users u on u.id = s.user_id
-        where (s.secret = $1 or s.previous = $1 and s.renewed_at > now() - interval '30 seconds')
-            and u.disabled_at is null
-            and s.seen_at > now() - interval '30 minutes'
-            and s.started_at > now() - interval '12 hours'
-        "#,
-        &secret[..],
+    find!(
+        pool,
+        "s.secret = $1 or s.previous = $1 and s.renewed_at > now() - interval '30 seconds'",
+        "s.renew and s.secret = $1",
+        &secret[..]
     )
-    .fetch_optional(pool)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Found {
-        session: row.session,
-        user: row.user,
-        name: row.name,
-        grants: row.grants.0.into_iter().map(Held::try_from).collect::<Result<_>>()?,
-        renew: row.renew,
-        stale: row.stale,
-    }))
+}
+
+/// Finds a session by its id: who it belongs to now, for what stays open for longer than a request.
+/// It is neither noted as seen nor renewed: a stream is no sign that somebody is there.
+pub async fn again(pool: &Pool, session: SessionId) -> Result<Option<Found>> {
+    find!(pool, "s.id = $1", "false", session.0)
 }
 
 /// Notes that a session is in use.
