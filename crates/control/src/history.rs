@@ -115,7 +115,11 @@ impl Control {
             rows: shown,
             proven: self.proving.last(),
             protected_by_grants: protected,
-            may_prove: asked.actor.may(Action::HistoryView, everything.scope, everything.protection),
+            may_prove: asked.actor.may(
+                Action::HistoryView,
+                everything.scope,
+                everything.protection,
+            ),
             people: lists.people,
             services: lists.services,
             environments: lists.environments,
