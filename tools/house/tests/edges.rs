@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["domain", "store", "targets"]),
     ("router", &["domain"]),
     ("app", &["domain", "control"]),
-    ("server", &["app", "control", "domain", "engine", "router", "store", "targets"]),
+    ("server", &["app", "control", "domain", "engine", "store", "targets"]),
     // Not part of the product.
     ("bundle", &[]),
     ("hello", &[]),
