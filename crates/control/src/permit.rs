@@ -6,12 +6,16 @@
 use crate::{Asked, Control, OrProblem};
 use domain::{
     error::Problem,
-    history::{Deed, Subject},
+    history::{By, Deed, Subject},
     id::{SessionId, UserId},
     role::{Action, Granted, Protection, Role, Scope},
 };
 use std::sync::Arc;
-use store::{Tx, history::Window, sessions::Held};
+use store::{
+    Tx,
+    history::{NewEntry, Window},
+    sessions::Held,
+};
 
 /// Somebody who is signed in, with what he was granted. Made only from a session.
 #[derive(Clone, Debug)]
@@ -209,18 +213,40 @@ impl Control {
     }
 
     /// Writes the row of a refusal and says what the person is told. If there can be no row, that is
-    /// what he is told.
+    /// what he is told. Of very many in a minute the last wait for [`Control::tell_refusals`].
     pub(crate) async fn refuse(&self, asked: &Asked, refused: Refused, place: &Place) -> Problem {
         let deed =
             Deed::Refused { action: refused.action, what: place.words(), needs: refused.needs };
         let row = asked.row(None, place.subject.clone(), deed);
+        let origin = &asked.origin;
         let written = async {
-            let tx = self.begin(&asked.origin).await?;
-            self.commit(tx, &asked.origin, &[row]).await
+            let mut tx = self.begin(origin).await?;
+            if store::refusals::note(&mut tx, asked.actor.id).await.or_problem(origin)? {
+                return self.commit(tx, origin, &[row]).await;
+            }
+            tx.commit().await.map_err(store::Error::from).or_problem(origin)
         };
         match written.await {
             Ok(()) => refused.problem(place.noun),
             Err(problem) => problem,
         }
+    }
+
+    /// Tells of refusals that came too quickly to be told one by one. To be called each minute.
+    pub async fn tell_refusals(&self) -> store::Result<()> {
+        let mut tx = self.pool.begin().await?;
+        let untold = store::refusals::untold(&mut tx).await?;
+        if untold.is_empty() {
+            return Ok(tx.commit().await?);
+        }
+        let rows: Vec<_> = untold
+            .into_iter()
+            .map(|person| {
+                let by = By::Person { id: person.user, name: person.name, role: None };
+                let times = u32::try_from(person.times).unwrap_or(u32::MAX);
+                NewEntry::new(by, Subject::default(), Deed::RefusedMore { times })
+            })
+            .collect();
+        store::history::append_and_commit(tx, &rows).await.map(drop)
     }
 }

@@ -269,6 +269,10 @@ pub enum Deed {
         what: String,
         needs: Role,
     },
+    /// So many refusals of a person that came too quickly to be told one by one.
+    RefusedMore {
+        times: u32,
+    },
     ProjectAdded,
     ServiceAdded,
     ServiceChanged,
@@ -389,6 +393,7 @@ impl Deed {
             | Self::InvitationWithdrawn { .. }
             | Self::InvitationAccepted { .. }
             | Self::Refused { .. }
+            | Self::RefusedMore { .. }
             | Self::HistoryExported { .. }
             | Self::Started { .. } => Visibility::HistoryView,
         }

@@ -18,6 +18,7 @@ pub mod invitations;
 pub mod nodes;
 pub mod placements;
 pub mod projects;
+pub mod refusals;
 pub mod releases;
 pub mod rollouts;
 pub mod services;
@@ -144,14 +145,18 @@ pub fn connect(url: &str, connections: u32) -> Result<Pool> {
         .connect_lazy_with(options))
 }
 
-/// Brings the schema up to date as the owner, and gives the application its grants.
+/// Brings the schema up to date as the owner, and gives the application its grants. The connection it
+/// uses has no limit of time for a statement any more: close the pool.
 pub async fn migrate(owner: &Pool) -> Result<()> {
-    MIGRATOR.run(owner).await.map_err(|error| match error {
+    let mut conn = owner.acquire().await?;
+    // An index on a large table takes longer than any statement of a request may.
+    sqlx::query("set statement_timeout = 0").execute(&mut *conn).await?;
+    MIGRATOR.run(&mut *conn).await.map_err(|error| match error {
         MigrateError::VersionMissing(migration) => Error::Newer { migration },
         MigrateError::Execute(source) => source.into(),
         other => Error::NotMigrated(other),
     })?;
-    sqlx::query!("select grant_to_application()").execute(owner).await?;
+    sqlx::query!("select grant_to_application()").execute(&mut *conn).await?;
     Ok(())
 }
 

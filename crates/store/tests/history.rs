@@ -5,7 +5,7 @@ use domain::{
     id::UserId,
     role::Role,
 };
-use sqlx::{Connection, Executor, PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool, postgres::PgPoolOptions};
 use store::history::{self, NewEntry, Selection, Window};
 use uuid::Uuid;
 
@@ -299,5 +299,18 @@ async fn a_row_that_can_not_be_written_undoes_the_act(pool: PgPool) -> anyhow::R
     let mut conn: sqlx::pool::PoolConnection<sqlx::Postgres> = pool.acquire().await?;
     let conn: &mut PgConnection = &mut conn;
     assert!(store::users::by_name(conn, "ana").await?.is_none());
+    Ok(())
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_migration_may_take_longer_than_a_request(pool: PgPool) -> anyhow::Result<()> {
+    let as_a_request =
+        pool.connect_options().as_ref().clone().options([("statement_timeout", "15s")]);
+    let owner = PgPoolOptions::new().max_connections(1).connect_with(as_a_request).await?;
+
+    store::migrate(&owner).await?;
+
+    let limit: String = sqlx::query_scalar("show statement_timeout").fetch_one(&owner).await?;
+    assert_eq!(limit, "0");
     Ok(())
 }

@@ -229,3 +229,25 @@ async fn the_list_of_people_says_who_holds_what(pool: PgPool) -> anyhow::Result<
     assert!(control.people(&world.admin).await?.people[1].grants.is_empty());
     Ok(())
 }
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn who_is_refused_all_the_time_does_not_fill_the_history(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let vic = world.person("Vic", &[(Role::Viewer, None, None)]).await?;
+    let before = world.told().await?.len();
+
+    for _ in 0..100 {
+        let refused = world.control.people(&vic).await;
+        assert!(matches!(refused, Err(Problem::Forbidden { .. })), "{refused:?}");
+    }
+    assert_eq!(world.told().await?.len(), before + 60);
+    world.control.tell_refusals().await?;
+    world.control.tell_refusals().await?;
+
+    let told = world.told().await?;
+    assert_eq!(told.len(), before + 61);
+    let last = told.last().expect("a row");
+    assert_eq!(last.deed, Deed::RefusedMore { times: 40 });
+    assert_eq!(last.by.name(), "Vic");
+    Ok(())
+}

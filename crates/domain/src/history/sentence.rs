@@ -148,6 +148,9 @@ impl Entry {
                 plain(": needs "),
                 term(needs),
             ],
+            Deed::RefusedMore { times } => vec![plain(format!(
+                "was refused {times} more times, too often to be told one by one"
+            ))],
             Deed::ProjectAdded => vec![plain("added the project "), strong(thing)],
             Deed::ServiceAdded => vec![plain("added the service "), strong(thing)],
             Deed::ServiceChanged => vec![plain("changed the service "), strong(thing)],
@@ -267,7 +270,9 @@ impl Entry {
     #[must_use]
     pub fn result(&self) -> (String, Tone) {
         let (word, tone) = match &self.deed {
-            Deed::SignInFailed { .. } | Deed::Refused { .. } => ("refused", Tone::Amber),
+            Deed::SignInFailed { .. } | Deed::Refused { .. } | Deed::RefusedMore { .. } => {
+                ("refused", Tone::Amber)
+            }
             Deed::RolloutEntered { phase, .. } => match phase {
                 Phase::Failed => ("failed", Tone::Red),
                 Phase::RolledBack => ("rolled back", Tone::Red),

@@ -212,7 +212,7 @@ fn kinds(about: Option<&str>) -> Option<Vec<String>> {
             "invitation_accepted",
         ],
         "sign_ins" => &["signed_in", "sign_in_failed", "signed_out", "session_ended"],
-        "refusals" => &["refused", "sign_in_failed"],
+        "refusals" => &["refused", "refused_more", "sign_in_failed"],
         "changes" => &[
             "project_added",
             "service_added",
