@@ -475,6 +475,8 @@ const fifty = (pilothouse: Pilothouse) =>
   );
 
 test('the matrix of fifty people and five environments explains itself, wide and narrow', async ({ pilothouse, page, accessible, another, consoleWatch }, testInfo) => {
+  // Every cell is looked at in four ways.
+  test.setTimeout(180_000);
   consoleWatch.expect(/preloaded using link preload but not used/);
   const ana = await Person.admin(pilothouse);
   await Demo.add(pilothouse, ana, 'crowded');
