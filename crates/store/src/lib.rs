@@ -145,18 +145,17 @@ pub fn connect(url: &str, connections: u32) -> Result<Pool> {
         .connect_lazy_with(options))
 }
 
-/// Brings the schema up to date as the owner, and gives the application its grants. The connection it
-/// uses has no limit of time for a statement any more: close the pool.
+/// Brings the schema up to date as the owner, and gives the application its grants. A pool of one
+/// connection, which has no limit of time for a statement any more: close it afterwards.
 pub async fn migrate(owner: &Pool) -> Result<()> {
-    let mut conn = owner.acquire().await?;
     // An index on a large table takes longer than any statement of a request may.
-    sqlx::query("set statement_timeout = 0").execute(&mut *conn).await?;
-    MIGRATOR.run(&mut *conn).await.map_err(|error| match error {
+    sqlx::query("set statement_timeout = 0").execute(owner).await?;
+    MIGRATOR.run(owner).await.map_err(|error| match error {
         MigrateError::VersionMissing(migration) => Error::Newer { migration },
         MigrateError::Execute(source) => source.into(),
         other => Error::NotMigrated(other),
     })?;
-    sqlx::query!("select grant_to_application()").execute(&mut *conn).await?;
+    sqlx::query!("select grant_to_application()").execute(owner).await?;
     Ok(())
 }
 
