@@ -12,12 +12,16 @@ use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header},
     middleware::Next,
+    response::IntoResponse,
 };
 use domain::error::Problem;
-use http_body_util::Limited;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tracing::Instrument;
@@ -115,7 +119,7 @@ pub async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) 
     let (Some(peer), Some(asker)) =
         (request.extensions().get::<Peer>().copied(), request.extensions().get::<Asker>().cloned())
     else {
-        return Response::new(Body::empty());
+        return unknown();
     };
     if !peer.may_speak(&door.trusted_proxy) {
         return asker.refuse(
@@ -145,18 +149,38 @@ pub async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) 
     next.run(request).await
 }
 
-/// Bounds the body in size and in time.
+/// The answer where a layer that must come before has not been passed: that is never so, and never yes.
+pub(crate) fn unknown() -> Response<Body> {
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+/// Bounds the body in size. A body that does not say how long it is may be too long all the same: what
+/// was to read it then had an error, whatever it made of that.
 pub async fn bound(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response<Body> {
     let limit = door.limits.body_bytes;
+    let asker = request.extensions().get::<Asker>().cloned();
+    let refuse = |asker: Asker| {
+        let sentence = format!("That is more than {} KiB. Nothing was changed.", limit / 1024);
+        asker.refuse(StatusCode::PAYLOAD_TOO_LARGE, &sentence)
+    };
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit)
-        && let Some(asker) = request.extensions().get::<Asker>()
-    {
-        let sentence = format!("That is more than {} KiB. Nothing was changed.", limit / 1024);
-        return asker.refuse(StatusCode::PAYLOAD_TOO_LARGE, &sentence);
+    if length.is_some_and(|length| length > limit) {
+        return asker.map_or_else(unknown, refuse);
     }
-    next.run(request.map(|body| Body::new(Limited::new(body, limit)))).await
+    let over = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&over);
+    let request = request.map(|body| {
+        Body::new(Limited::new(body, limit).map_err(move |error| {
+            noted.fetch_or(error.is::<LengthLimitError>(), Ordering::Relaxed);
+            error
+        }))
+    });
+    let response = next.run(request).await;
+    match asker {
+        Some(asker) if over.load(Ordering::Relaxed) => refuse(asker),
+        _ => response,
+    }
 }
 
 /// Says to the browser how careful to be, on every answer.

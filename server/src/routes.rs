@@ -70,7 +70,7 @@ async fn survive(
             tracing::error!(panic = said.unwrap_or("something"), "A request ended in a fault");
             let id = asker.as_ref().map(|asker| asker.id.0.clone()).unwrap_or_default();
             let problem = Problem::Internal { request: id };
-            asker.map_or_else(|| Response::new(Body::empty()), |asker| asker.problem(&problem))
+            asker.map_or_else(guard::unknown, |asker| asker.problem(&problem))
         }
     }
 }

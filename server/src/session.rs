@@ -3,6 +3,7 @@
 
 use crate::{
     answer::{Asker, database_is_gone},
+    guard::unknown,
     peer::Peer,
     routes::OPEN,
     state::Console,
@@ -32,7 +33,7 @@ pub async fn find(
     let (Some(asker), Some(peer)) =
         (request.extensions().get::<Asker>().cloned(), request.extensions().get::<Peer>().copied())
     else {
-        return Response::new(Body::empty());
+        return unknown();
     };
     let origin = Origin {
         request: asker.id.0.clone(),

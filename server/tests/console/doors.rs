@@ -121,10 +121,15 @@ async fn a_number_leads_to_the_name_from_which_cookies_work(world: &World) {
 async fn a_body_has_a_limit(world: &World, admin: &Person) {
     let much = "x".repeat(300 * 1024);
 
-    let answer =
-        world.post(admin, "people/add", &[("name", &much), ("password", "x")]).send().await;
-
+    let form = world.post(admin, "people/add", &[("name", &much), ("password", "x")]);
+    let answer = form.clone().send().await;
     assert_eq!(answer.status, 413, "{}", answer.body);
+
+    for accept in ["application/json", "text/html"] {
+        let without_length = form.clone().header("Transfer-Encoding", "chunked");
+        let answer = without_length.header("Accept", accept).send().await;
+        assert_eq!(answer.status, 413, "{accept}: {}", answer.body);
+    }
 }
 
 async fn files_are_kept_and_pages_are_not(world: &World, admin: &Person) {

@@ -68,7 +68,12 @@ impl Ask {
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
-        text.push_str(&format!("Content-Length: {}\r\n\r\n{}", self.body.len(), self.body));
+        let (length, body) = (self.body.len(), &self.body);
+        if self.headers.iter().any(|(name, _)| name == "Transfer-Encoding") {
+            text.push_str(&format!("\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"));
+        } else {
+            text.push_str(&format!("Content-Length: {length}\r\n\r\n{body}"));
+        }
         stream.write_all(text.as_bytes()).await.unwrap();
 
         let mut read = Vec::new();
