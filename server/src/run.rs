@@ -161,14 +161,13 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 }
 
 fn of_control(settings: &Settings) -> anyhow::Result<control::Settings> {
-    let policy =
-        (!settings.policy.is_empty()).then(|| settings.policy.apply(Policy::of_new(false)));
     Ok(control::Settings {
         router_port: settings.router_public.port(),
         console_host: settings.public_url.host().to_owned(),
         console_url: settings.public_url.to_string(),
         base_domain: settings.base_domain.parse().context("base_domain")?,
-        policy,
+        policy_of_open: settings.policy.apply(Policy::of_new(false)),
+        policy_of_protected: settings.policy.apply(Policy::of_new(true)),
     })
 }
 
@@ -212,4 +211,25 @@ fn of_leptos(settings: &Settings, listener: &TcpListener) -> anyhow::Result<Lept
         .hash_files(true)
         .hash_file(hashes)
         .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Around, Given};
+
+    #[test]
+    fn a_change_of_the_policy_leaves_the_rest_of_a_protected_one_as_it_is() {
+        let given = Given {
+            data_dir: Some("/x".into()),
+            policy: Some("passes=1".parse().unwrap()),
+            ..Given::default()
+        };
+        let around = Around { directory: "/".into(), program: "/x".into(), ..Around::default() };
+        let settings = of_control(&Settings::from_given(given, &around).unwrap()).unwrap();
+
+        let protected = Policy { passes: 1, ..Policy::of_new(true) };
+        assert_eq!(settings.policy_of_protected, protected);
+        assert_eq!(settings.policy_of_open, Policy { passes: 1, ..Policy::of_new(false) });
+    }
 }

@@ -127,7 +127,10 @@ impl Control {
         let mut rows = Vec::new();
         for (position, (name, protected)) in (1..).zip(FIRST) {
             let name: Name = name.parse().expect("our own names are names");
-            let policy = self.settings.policy.clone().unwrap_or(Policy::of_new(protected));
+            let policies = &self.settings;
+            let policy =
+                if protected { &policies.policy_of_protected } else { &policies.policy_of_open };
+            let policy = policy.clone();
             let id = EnvironmentId(Uuid::now_v7());
             let environment = Environment { id, name, position, protected, policy };
             store::environments::add(&mut tx, &environment, target.id).await?;

@@ -13,9 +13,10 @@ pub struct Settings {
     pub console_url: String,
     /// Under which names services come: `SERVICE.PROJECT.ENVIRONMENT.localhost`.
     pub base_domain: HostName,
-    /// The policy that the environments of a new installation begin with, where it is not the
-    /// product's own. Those that are there keep theirs.
-    pub policy: Option<Policy>,
+    /// The policies that the environments of a new installation begin with, the open ones and the
+    /// protected. Those that are there keep theirs.
+    pub policy_of_open: Policy,
+    pub policy_of_protected: Policy,
 }
 
 impl Default for Settings {
@@ -25,7 +26,8 @@ impl Default for Settings {
             console_host: "localhost".to_owned(),
             console_url: "http://localhost:7300".to_owned(),
             base_domain: "localhost".parse().expect("localhost is a host name"),
-            policy: None,
+            policy_of_open: Policy::of_new(false),
+            policy_of_protected: Policy::of_new(true),
         }
     }
 }

@@ -22,12 +22,6 @@ impl PolicyChanges {
         }
         policy
     }
-
-    /// Whether nothing is changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl FromStr for PolicyChanges {
