@@ -28,8 +28,8 @@ use values::{AddressPool, LogFormat, Span};
 #[serde(default, deny_unknown_fields)]
 #[command(next_help_heading = "Settings")]
 pub struct Given {
-    /// Where everything is kept: the private database, keys, the first-admin link. Only one server
-    /// may use it at a time. Default: /var/lib/pilothouse for root, else
+    /// Where everything is kept: the private database, the node's id, the first-admin link. Only one
+    /// server may use it at a time. Default: /var/lib/pilothouse for root, else
     /// ~/.local/share/pilothouse.
     #[arg(long, env = "PILOTHOUSE_DATA_DIR", value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,

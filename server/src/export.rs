@@ -22,7 +22,8 @@ pub async fn history(
     let Some(format) = ending.strip_prefix("export.").and_then(Format::of) else {
         return asker.problem(&Problem::not_found("page"));
     };
-    // It becomes a row in somebody's name, so a foreign page must not be able to ask for it.
+    // It becomes a row in somebody's name, so a foreign page must not be able to ask for it. Why it is
+    // a GET all the same: docs/decisions/0007-export-is-a-link.md.
     let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return asker
