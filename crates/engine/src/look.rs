@@ -80,12 +80,18 @@ pub(crate) fn seen(
     rollout: RolloutId,
     confirmed: Option<Confirmed>,
     makers: &targets::Makers,
+    takes_requests: bool,
     traffic: Option<&Traffic>,
 ) -> Seen {
     let slot = |slot: Slot| {
         let instances = observed.slots.of(slot);
-        let in_flight = traffic.map(|traffic| traffic.slots.of(slot).in_flight);
-        slot_seen(instances, *makers.of(slot), in_flight)
+        let mut seen = slot_seen(instances, *makers.of(slot));
+        seen.in_flight = traffic.map(|traffic| traffic.slots.of(slot).in_flight);
+        if !takes_requests {
+            // There is no route to be in.
+            seen.in_route = seen.running;
+        }
+        seen
     };
     Seen {
         routed: observed.route.as_ref().and_then(|route| route.live),
@@ -99,18 +105,20 @@ pub(crate) fn seen(
     }
 }
 
-fn slot_seen(instances: &[Instance], maker: Option<RolloutId>, in_flight: Option<u64>) -> SlotSeen {
+fn slot_seen(instances: &[Instance], maker: Option<RolloutId>) -> SlotSeen {
     let ours = || instances.iter().filter(|instance| Some(instance.maker) == maker);
+    let running = || ours().filter(|instance| instance.state == InstanceState::Running);
     let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     SlotSeen {
-        running: count(ours().filter(|i| i.state == InstanceState::Running).count()),
+        running: count(running().count()),
+        in_route: count(running().filter(|instance| instance.in_route).count()),
         count: count(instances.len()),
         restarts: ours().map(|instance| instance.restarts).sum(),
         exited: ours().find_map(|instance| match &instance.state {
             InstanceState::Exited { why } => Some(format!("{}: {why}", instance.name)),
             InstanceState::Starting | InstanceState::Running => None,
         }),
-        in_flight,
+        in_flight: None,
     }
 }
 
@@ -151,7 +159,9 @@ impl Looking<'_> {
             seen: self
                 .observed
                 .map(|observed| {
-                    seen(observed, self.rollout.id, self.placement.route, &makers, self.traffic)
+                    let (id, confirmed) = (self.rollout.id, self.placement.route);
+                    let takes_requests = self.placement.spec.exposure.port().is_some();
+                    seen(observed, id, confirmed, &makers, takes_requests, self.traffic)
                 })
                 .map_err(str::to_owned),
             reply,

@@ -70,6 +70,8 @@ pub struct Seen {
 pub struct SlotSeen {
     /// Instances of the expected maker that run.
     pub running: u16,
+    /// Those of them that would get requests if the slot were live.
+    pub in_route: u16,
     /// All instances, strays too.
     pub count: u16,
     /// Restarts of the expected maker's instances, all together.

@@ -136,13 +136,13 @@ impl Stepping<'_> {
         if new.restarts >= CRASHES {
             return self.clean_up(Phase::Failed, &crashed(new));
         }
-        if new.running >= pinned.size {
+        if new.in_route >= pinned.size {
             self.state.passes = 0;
             return self.enter(Phase::Verifying, Some(Command::Probe(pinned.new)));
         }
         if self.is_over(self.rollout.policy.prepare_within) {
             let why = new.exited.clone().map_or_else(
-                || format!("{} of {} instances started in time", new.running, pinned.size),
+                || format!("{} of {} instances started in time", new.in_route, pinned.size),
                 |exited| format!("an instance does not stay up: {exited}"),
             );
             return self.clean_up(Phase::Failed, &why);

@@ -105,6 +105,7 @@ fn sights() -> Vec<Result<Seen, String>> {
                 for in_flight in [None, Some(0), Some(3)] {
                     let slot = |running: u16| SlotSeen {
                         running,
+                        in_route: running,
                         count: running,
                         restarts: 0,
                         exited: (running == 0).then(|| "exit code 1".to_owned()),
@@ -440,6 +441,7 @@ impl World {
             let traffic = self.traffic();
             let slot = |running| SlotSeen {
                 running,
+                in_route: running,
                 count: running,
                 in_flight: Some(0),
                 ..SlotSeen::default()
@@ -538,7 +540,7 @@ fn what_was_broken_last_is_not_proven() {
         state.observation.broken_in_a_row = 1;
         state.observation.open.seconds = open;
         let rollout = rollout(Kind::Deploy, state, None);
-        let slot = || SlotSeen { running: 1, count: 1, ..SlotSeen::default() };
+        let slot = || SlotSeen { running: 1, in_route: 1, count: 1, ..SlotSeen::default() };
         let slots = PerSlot { blue: slot(), green: slot() };
         let seen = Seen { routed: Some(Slot::Blue), foreign: None, written_at: None, slots };
         let reply = Some(Reply::Ready { unready: None });
@@ -595,6 +597,7 @@ fn an_abort_in_any_phase_leaves_the_old_slot_serving() {
             world.at += time::Duration::milliseconds(500);
             let slot = |running| SlotSeen {
                 running,
+                in_route: running,
                 count: running,
                 in_flight: Some(0),
                 ..SlotSeen::default()
@@ -622,9 +625,24 @@ fn an_abort_in_any_phase_leaves_the_old_slot_serving() {
 }
 
 fn seen(routed: Slot) -> Seen {
-    let slot = SlotSeen { running: 1, count: 1, in_flight: Some(0), ..SlotSeen::default() };
+    let slot =
+        SlotSeen { running: 1, in_route: 1, count: 1, in_flight: Some(0), ..SlotSeen::default() };
     let slots = PerSlot { blue: slot.clone(), green: slot };
     Seen { routed: Some(routed), foreign: None, written_at: None, slots }
+}
+
+/// Its address is to be in the route before anything counts on it.
+#[test]
+fn what_runs_and_can_not_be_reached_is_not_prepared() {
+    let preparing = rollout(Kind::Deploy, state(Phase::Preparing, false, false), None);
+    let mut sight = seen(Slot::Green);
+    sight.slots.blue.in_route = 0;
+
+    let hidden = step(&preparing, &look(START, Ok(sight), None));
+    let reached = step(&preparing, &look(START, Ok(seen(Slot::Green)), None));
+
+    assert_eq!(hidden.command, Some(Command::Fill(Slot::Blue)));
+    assert_eq!(reached.state.phase, Phase::Verifying);
 }
 
 /// Its addresses may be gone from the route: a rollback had begun to empty it.
