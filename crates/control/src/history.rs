@@ -12,13 +12,12 @@ pub use file::{FileBroken, FileProof, prove_file};
 use crate::{Actor, Asked, Control, OrProblem, Place, hex};
 use domain::{
     error::Problem,
-    history::Broken,
     live::Row,
     role::Action,
     view::{HistoryFilter, HistoryPage, HistoryRow, Proven},
 };
 use std::{sync::Mutex, time::Duration};
-use store::history::{self, Head, Selection, Stored};
+use store::history::{self, Selection, Stored};
 use tokio::{sync::Semaphore, time};
 
 /// Rows on a page.
@@ -59,14 +58,6 @@ pub struct Replay {
     pub number: i64,
     /// Whether that was all there was.
     pub done: bool,
-}
-
-impl Actor {
-    /// Whether a row may be seen.
-    #[must_use]
-    pub fn may_see(&self, row: &Stored) -> bool {
-        self.windows().iter().any(|window| window.shows(row))
-    }
 }
 
 impl Control {
@@ -151,11 +142,6 @@ impl Control {
         };
         self.proving.remember(proven.clone());
         Ok(proven)
-    }
-
-    /// Proves the whole history, for the command on the machine.
-    pub async fn prove_all(&self) -> store::Result<Result<Head, Broken>> {
-        history::prove(&self.pool).await
     }
 
     /// What a viewer may see of the rows after `number`. None: there is no way from there to here,

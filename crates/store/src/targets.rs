@@ -54,28 +54,3 @@ pub async fn note(conn: &mut Conn, id: TargetId, answers: bool, says: &str) -> R
     .await?;
     Ok(())
 }
-
-/// How far the router's journal of acts by hand was taken into the history.
-pub async fn journal_read_to(conn: &mut Conn, id: TargetId) -> Result<i64> {
-    Ok(sqlx::query_scalar!("select journal_read_to from targets where id = $1", id.0)
-        .fetch_one(conn)
-        .await?)
-}
-
-/// Notes that the journal was taken up to `number`; false when another node was first.
-pub async fn set_journal_read_to(
-    conn: &mut Conn,
-    id: TargetId,
-    from: i64,
-    number: i64,
-) -> Result<bool> {
-    let done = sqlx::query!(
-        "update targets set journal_read_to = $3 where id = $1 and journal_read_to = $2",
-        id.0,
-        from,
-        number,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
