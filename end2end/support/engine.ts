@@ -13,7 +13,10 @@ export class Engine {
   /** Beside the daemon, as on a machine with systemd: it is not what restarts. */
   private containerd?: ChildProcess;
 
-  private readonly directory = join(tmpdir(), `pilothouse-engine-${randomBytes(5).toString('hex')}`);
+  private readonly name = randomBytes(4).toString('hex');
+  private readonly directory = join(tmpdir(), `pilothouse-engine-${this.name}`);
+  /** A name of an interface has at most 15 letters. */
+  private readonly bridge = `ph-${this.name}`;
 
   get socket(): string {
     return join(this.directory, 'docker.sock');
@@ -26,13 +29,17 @@ export class Engine {
     const at = (name: string) => join(this.directory, name);
     if (!this.containerd) {
       await mkdir(this.directory, { mode: 0o700 });
+      await run('ip', ['link', 'add', this.bridge, 'type', 'bridge']);
+      await run('ip', ['address', 'add', '192.0.2.1/24', 'dev', this.bridge]);
+      await run('ip', ['link', 'set', this.bridge, 'up']);
       const directories = ['--root', at('containerd'), '--state', at('containerd-state')];
       this.containerd = this.spawn('containerd', ['--address', at('containerd.sock'), ...directories]);
     }
     const args = ['--live-restore', '--host', `unix://${this.socket}`, '--containerd', at('containerd.sock')];
     args.push('--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid'));
-    // Containers are reached from this machine and reach nothing else: neither bridge nor rules.
-    args.push('--bridge', 'none', '--iptables=false', '--ip6tables=false');
+    // A bridge of its own: without one it would take the machine's away. Containers are reached from
+    // this machine and reach nothing else, so there are no rules.
+    args.push('--bridge', this.bridge, '--iptables=false', '--ip6tables=false');
     const daemon = (this.daemon = this.spawn('dockerd', args));
     await until('the engine answers', 60, async () => ended(daemon) || !!(await this.docker('version')));
     if (ended(daemon)) throw new Error(`dockerd ended: ${readFileSync(at('dockerd.log'), 'utf8').slice(-2000)}`);
@@ -62,6 +69,7 @@ export class Engine {
     if (this.containerd) await end(this.containerd, 'SIGTERM', 30);
     // A daemon with live-restore leaves its own mount where it was.
     await run('umount', [join(this.directory, 'data')]).catch(() => '');
+    await run('ip', ['link', 'delete', this.bridge]).catch(() => '');
     await rm(this.directory, { recursive: true, force: true });
   }
 
