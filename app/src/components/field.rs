@@ -2,7 +2,8 @@
 //! function that will read it on the server.
 
 use super::form::Fields;
-use leptos::prelude::*;
+use domain::error::Problem;
+use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys::HtmlElement};
 use std::{fmt::Display, str::FromStr};
 
 /// Says what is wrong with a field, or nothing.
@@ -29,10 +30,13 @@ impl Said {
     fn of(fields: &Fields, name: &'static str, check: Option<Check>, required: bool) -> Self {
         let refusal = fields.refusal;
         let typed = RwSignal::new(None::<String>);
-        // A new refusal is about what was sent: from now on it speaks, until the next edit.
+        // A new refusal is about what was sent: from now on it speaks, until the next edit, and
+        // who sent it is led to where it is mended.
+        let id = fields.id_of(name);
         Effect::new(move |_| {
-            if refusal.get().is_some() {
+            if refusal.with(|refused| refused.as_ref().and_then(Problem::field) == Some(name)) {
                 typed.set(None);
+                focus_soon(id.clone());
             }
         });
         let wrong = Memo::new(move |_| match typed.get() {
@@ -45,6 +49,16 @@ impl Said {
         });
         Self { wrong, typed }
     }
+}
+
+/// Gives the element the focus, once what it is folded away in has opened.
+fn focus_soon(id: String) {
+    request_animation_frame(move || {
+        let field = document().get_element_by_id(&id);
+        if let Some(field) = field.and_then(|field| field.dyn_into::<HtmlElement>().ok()) {
+            let _ = field.focus();
+        }
+    });
 }
 
 /// A line to type in.
