@@ -344,12 +344,6 @@ impl Rollout {
     pub fn accept(&self, ask: Ask) -> Result<(), Refusal> {
         accept(&self.state, self.request.as_ref().map(|request| request.what), ask)
     }
-
-    /// Whether it waits for a person because the machinery failed.
-    #[must_use]
-    pub const fn is_errored(&self) -> bool {
-        self.state.trouble.is_some()
-    }
 }
 
 /// The rule of [`Rollout::accept`], for those who have only the parts.

@@ -36,10 +36,15 @@ pub(crate) async fn run(context: Arc<Context>) {
             tasks.shutdown().await;
             context.forget_all();
         }
-        if beaten.elapsed() < LEASE
-            && let Err(error) = claim(&context, &mut tasks).await
-        {
-            warn!(error = crate::chain(&*error), "Free placements could not be looked for");
+        if beaten.elapsed() < LEASE {
+            // With a deadline, so that a database that says nothing can not hide the lease's end.
+            match tokio::time::timeout(LEASE / 2, claim(&context, &mut tasks)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    warn!(error = crate::chain(&*error), "Free placements could not be looked for");
+                }
+                Err(_) => warn!("Free placements could not be looked for: no answer"),
+            }
         }
         while tasks.try_join_next().is_some() {}
         tokio::select! {

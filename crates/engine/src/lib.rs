@@ -27,10 +27,7 @@ mod sampler;
 mod settled;
 
 use context::Context;
-use domain::{
-    id::NodeId,
-    target::{Finding, Verdict},
-};
+use domain::id::NodeId;
 use live::Hub;
 use std::{sync::Arc, time::Duration};
 use store::Pool;
@@ -83,18 +80,6 @@ impl Engine {
     #[must_use]
     pub fn hub(&self) -> Hub {
         self.context.hub.clone()
-    }
-
-    /// Whether the target and its router can be worked with now.
-    pub async fn ready(&self) -> Vec<Finding> {
-        match self.context.target.check().await {
-            Ok(facts) => facts.findings,
-            Err(error) => vec![Finding {
-                question: "The target answers".to_owned(),
-                verdict: Verdict::Refuse,
-                detail: chain(&error),
-            }],
-        }
     }
 
     /// Stops claiming, lets begun steps end, and hands everything over.
