@@ -12,6 +12,7 @@ pub mod history;
 pub mod id;
 pub mod invitation;
 pub mod live;
+pub mod log;
 pub mod name;
 pub mod observing;
 pub mod policy;

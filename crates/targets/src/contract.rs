@@ -4,6 +4,7 @@
 //! `targets::contract!(make)`, where `make` is an async function that returns one.
 
 pub mod entering;
+pub mod logs;
 pub mod routes;
 pub mod seen;
 pub mod slots;
@@ -46,6 +47,9 @@ pub trait Harness: Send + Sync {
 
     /// An instance dies, and the machine starts it again.
     async fn restart(&self, instance: &Instance);
+
+    /// An instance writes to its standard output.
+    async fn write(&self, instance: &Instance, bytes: &[u8]);
 
     /// Somebody removes an instance.
     async fn remove_by_hand(&self, instance: &Instance);
@@ -106,6 +110,11 @@ macro_rules! contract {
             seen: what_instances_use_is_seen_from_the_second_round_on,
             seen: a_change_is_hinted_at,
             seen: an_image_is_looked_up_kept_and_released,
+            logs: what_an_instance_writes_is_read_and_followed,
+            logs: every_byte_is_visible_and_a_long_line_is_cut_and_marked,
+            logs: what_an_instance_wrote_before_it_died_is_still_there,
+            logs: only_instances_of_the_place_are_read,
+            logs: following_ends_with_the_instance,
             strangers: a_name_that_is_taken_is_refused_and_the_stranger_left_alone,
             strangers: two_installations_do_not_see_each_other,
             strangers: preflight_says_who_can_unblock_each_refusal,

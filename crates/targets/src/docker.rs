@@ -12,6 +12,7 @@
 //!   labels.rs        what is ours
 //!   routes.rs        instances -> routes, traffic -> seconds (pure)
 //!   router.rs        the router's socket
+//!   logs.rs          what containers wrote -> lines
 //!   probe.rs usage.rs watch.rs image.rs facts.rs error.rs
 //! ```
 //!
@@ -26,6 +27,7 @@ mod error;
 mod facts;
 mod image;
 mod labels;
+mod logs;
 mod make;
 mod network;
 mod preflight;
@@ -44,6 +46,7 @@ use async_trait::async_trait;
 use bollard::Docker;
 use domain::{
     id::{PlacementId, RolloutId},
+    log::{LogLine, LogWish},
     name::{ContentId, ImageReference, Name},
     release::ImageFacts,
     route::{Close, Fence, Put, Remove, Route, Routed, Switch},
@@ -374,6 +377,15 @@ impl Target for DockerTarget {
 
     fn watch(&self) -> BoxStream<'static, Hint> {
         self.hints()
+    }
+
+    fn logs(
+        &self,
+        place: &Place,
+        instance: &str,
+        wish: LogWish,
+    ) -> BoxStream<'static, Result<LogLine>> {
+        self.lines(place, instance, wish)
     }
 
     async fn image(&self, reference: &ImageReference, pull: bool) -> Result<ImageFacts> {

@@ -6,6 +6,7 @@
 //! `fake/behind.rs`.
 
 mod behind;
+mod logs;
 mod machine;
 mod preflight;
 mod router;
@@ -18,6 +19,7 @@ use anyhow::anyhow;
 use async_trait::async_trait;
 use domain::{
     id::{PlacementId, RolloutId},
+    log::{LogLine, LogWish},
     name::{ContentId, ImageReference, Name},
     release::ImageFacts,
     slot::{PerSlot, Slot},
@@ -97,7 +99,8 @@ impl Fake {
         if machine.unreachable {
             return Err(unreachable());
         }
-        let reads = matches!(call, Call::Observe(_) | Call::Probe(..) | Call::Traffic(_));
+        let reads =
+            matches!(call, Call::Observe(_) | Call::Probe(..) | Call::Traffic(_) | Call::Logs);
         machine.calls.push(call);
         if !reads {
             self.changed.send_modify(|count| *count += 1);
@@ -335,6 +338,15 @@ impl Target for Fake {
             Some((Hint::All, changed))
         })
         .boxed()
+    }
+
+    fn logs(
+        &self,
+        place: &Place,
+        instance: &str,
+        wish: LogWish,
+    ) -> BoxStream<'static, Result<LogLine>> {
+        self.lines(place.placement, instance, wish)
     }
 
     async fn image(&self, reference: &ImageReference, _pull: bool) -> Result<ImageFacts> {

@@ -17,6 +17,7 @@ pub mod names;
 use async_trait::async_trait;
 use domain::{
     id::{PlacementId, RolloutId},
+    log::{LogLine, LogWish},
     name::{ContentId, ImageReference},
     release::ImageFacts,
     slot::{PerSlot, Slot},
@@ -177,6 +178,20 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// A hint that something of ours changed: observe. Hints merge and may come for nothing; one
     /// comes at the beginning and after each time the target could not be heard. Never ends.
     fn watch(&self) -> BoxStream<'static, Hint>;
+
+    /// What an instance of `place` wrote, oldest first, with the target's time. Dropping it ends it.
+    ///
+    /// Lines are cut at [`domain::log::LINE_BYTES`] while they are read, so that one takes no more
+    /// memory than that however long it is. An instance that ended is read as long as it is there,
+    /// through all its restarts. With `follow` it goes on until the instance ends or is removed; a
+    /// restarted one is followed by asking again. The first error is the last thing that comes:
+    /// [`Error::Refused`] for an instance that is not there, or not of `place`.
+    fn logs(
+        &self,
+        place: &Place,
+        instance: &str,
+        wish: LogWish,
+    ) -> BoxStream<'static, Result<LogLine>>;
 
     /// Looks up an image. With `pull`, a reference that names a registry is fetched first, which
     /// takes up to [`PULL_DEADLINE`]; dropping the call ends the pull.

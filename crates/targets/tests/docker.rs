@@ -20,6 +20,7 @@ use domain::{
 };
 use std::{
     collections::HashMap,
+    io::Write,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -250,6 +251,17 @@ impl Harness for Machine {
         // Not through the engine, which would take it for a wish that it ends.
         let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
         assert!(killed.expect("kill runs").success());
+    }
+
+    async fn write(&self, instance: &Instance, bytes: &[u8]) {
+        let found = self.engine.inspect_container(&instance.id, None::<InspectContainerOptions>);
+        let pid = found.await.expect("there").state.expect("a state").pid.expect("a process");
+        let bytes = bytes.to_vec();
+        let written = tokio::task::spawn_blocking(move || {
+            let pipe = format!("/proc/{pid}/fd/1");
+            std::fs::OpenOptions::new().write(true).open(pipe)?.write_all(&bytes)
+        });
+        written.await.expect("ended").expect("the engine reads it");
     }
 
     async fn remove_by_hand(&self, instance: &Instance) {

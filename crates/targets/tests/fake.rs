@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
+    log::Source,
     release::ImageFacts,
     slot::Slot,
     target::{Instance, Place, Plan, Second},
@@ -86,6 +87,10 @@ impl Harness for Memory {
 
     async fn restart(&self, instance: &Instance) {
         self.fake.restart(&instance.id);
+    }
+
+    async fn write(&self, instance: &Instance, bytes: &[u8]) {
+        self.fake.write(&instance.id, Source::Out, bytes);
     }
 
     async fn remove_by_hand(&self, instance: &Instance) {

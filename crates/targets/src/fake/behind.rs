@@ -8,6 +8,7 @@ use super::{
 use crate::Result;
 use domain::{
     id::{PlacementId, ReleaseId},
+    log::Source,
     name::{ContentId, HostName},
     release::ImageFacts,
     slot::Slot,
@@ -69,6 +70,7 @@ pub enum Call {
     Remove(PlacementId, Slot),
     Withdraw(PlacementId),
     Usage,
+    Logs,
     Image,
     KeepImage,
     KeptImages,
@@ -120,6 +122,21 @@ impl Fake {
                 one.life = Life::Starting(Instant::now());
             }
         });
+    }
+
+    /// An instance writes.
+    pub fn write(&self, instance: &str, source: Source, bytes: &[u8]) {
+        self.behind(|machine| {
+            for one in machine.containers.iter_mut().filter(|one| one.id == instance) {
+                one.log.write(source, bytes);
+            }
+        });
+    }
+
+    /// How many logs are being followed.
+    #[must_use]
+    pub fn followed(&self) -> usize {
+        self.machine().followed.count()
     }
 
     /// An instance dies and stays dead.

@@ -1,7 +1,9 @@
 //! The machine behind the fake: its containers.
 
 use super::{
-    Behaviour, Call, lost, refused,
+    Behaviour, Call,
+    logs::{Followed, Log},
+    lost, refused,
     router::{Route, now},
     stale,
 };
@@ -37,6 +39,7 @@ pub(super) struct Machine {
     pub calls: Vec<Call>,
     pub held: Held,
     pub lose_next_answer: bool,
+    pub followed: Followed,
     pub boot: u64,
     pub started: i64,
     next: u32,
@@ -76,6 +79,7 @@ pub(super) struct Container {
     pub restarts: u32,
     pub started_at: Option<OffsetDateTime>,
     pub told: bool,
+    pub log: Log,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +104,7 @@ impl Default for Machine {
             calls: Vec::new(),
             held: Held::default(),
             lose_next_answer: false,
+            followed: Followed::default(),
             boot: 1,
             started: now(),
             next: 1,
@@ -336,6 +341,7 @@ impl Machine {
             restarts: 0,
             started_at: None,
             told: false,
+            log: Log::default(),
         });
         Ok(())
     }
