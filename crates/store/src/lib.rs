@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod inquiries;
 pub mod installation;
 pub mod invitations;
+pub mod logs;
 pub mod nodes;
 pub mod placements;
 pub mod projects;
