@@ -9,6 +9,7 @@ pub mod environments;
 pub mod history;
 pub mod invitations;
 pub mod kept;
+pub mod logs;
 pub mod people;
 pub mod policy_form;
 pub mod releases;

@@ -52,6 +52,8 @@ pub enum Topics {
     Board,
     /// These placements and their rollouts.
     Placements(Vec<PlacementId>),
+    /// A placement, and what instances of it write: in the words of [`domain::log::Which`].
+    Logs { placement: PlacementId, of: String },
 }
 
 impl Topics {
@@ -63,6 +65,9 @@ impl Topics {
             Self::Board => "board".to_owned(),
             Self::Placements(ids) => {
                 ids.iter().map(|id| format!("placement:{id}")).collect::<Vec<_>>().join(",")
+            }
+            Self::Logs { placement, of } => {
+                format!("placement:{placement},logs:{placement}:{of}")
             }
         }
     }
@@ -96,6 +101,8 @@ struct Held {
     rollouts: HashMap<RolloutId, ArcRwSignal<Option<State>>>,
     listeners: Vec<(u64, Listener)>,
     next_listener: u64,
+    /// Who shows what instances write, if the page does.
+    lines: Option<(u64, Callback<Message>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -180,6 +187,22 @@ impl Live {
         });
     }
 
+    /// Hands what instances write to `hear`, and which instances there are. Until the owner is cleaned
+    /// up, or another one asks for it.
+    pub fn on_lines(self, hear: impl Fn(Message) + Send + Sync + 'static) {
+        let hear = Callback::new(hear);
+        let me = self.held.try_update_value(|held| {
+            held.next_listener += 1;
+            held.lines = Some((held.next_listener, hear));
+            held.next_listener
+        });
+        on_cleanup(move || {
+            let _ = self.held.try_update_value(|held| {
+                held.lines.take_if(|(number, _)| Some(*number) == me);
+            });
+        });
+    }
+
     /// The last seconds of a placement. Empty until the stream has told of it.
     #[must_use]
     pub fn samples(self, placement: PlacementId) -> ArcRwSignal<Seconds> {
@@ -226,6 +249,11 @@ impl Live {
                 });
             }
             Message::Reset => self.ask_everything_again(),
+            Message::Log(_) | Message::LogInstances(_) => {
+                if let Some(Some((_, hear))) = self.held.try_with_value(|held| held.lines) {
+                    hear.run(message);
+                }
+            }
             // The stream itself answers to this.
             Message::Goodbye => {}
         }

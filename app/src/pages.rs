@@ -8,6 +8,7 @@ pub mod first_admin;
 pub mod history;
 pub mod invitation;
 pub mod invitations;
+pub mod logs;
 pub mod new_release;
 pub mod new_service;
 pub mod not_found;

@@ -3,9 +3,10 @@
 use crate::pages::{
     access::AccessPage, account::AccountPage, board::BoardPage, environments::EnvironmentsPage,
     first_admin::FirstAdminPage, history::HistoryPage, invitation::InvitationPage,
-    invitations::InvitationsPage, new_release::NewReleasePage, new_service::NewServicePage,
-    not_found::NotFound, people::PeoplePage, person::PersonPage, release::ReleasePage,
-    rollout::RolloutPage, service::ServicePage, service_edit::ServiceEditPage, sign_in::SignInPage,
+    invitations::InvitationsPage, logs::LogsPage, new_release::NewReleasePage,
+    new_service::NewServicePage, not_found::NotFound, people::PeoplePage, person::PersonPage,
+    release::ReleasePage, rollout::RolloutPage, service::ServicePage,
+    service_edit::ServiceEditPage, sign_in::SignInPage,
 };
 use leptos::prelude::*;
 use leptos_router::{
@@ -37,6 +38,11 @@ pub fn Pages() -> impl IntoView {
             <Route
                 path=path!("/projects/:project/services/:service/releases/new")
                 view=NewReleasePage
+                ssr=SsrMode::Async
+            />
+            <Route
+                path=path!("/projects/:project/services/:service/logs")
+                view=LogsPage
                 ssr=SsrMode::Async
             />
             <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />

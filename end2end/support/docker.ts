@@ -1,5 +1,7 @@
 // The Docker engine as the tests see it: beside Pilothouse, never through it.
 
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT, run } from './machine.ts';
 
@@ -45,4 +47,15 @@ export async function freeAddressPool(): Promise<string> {
     if (!taken.includes(`10.${second}.`)) return `10.${second}.0.0/16`;
   }
   throw new Error('no /16 under 10.160 to 10.249 is free in the Docker engine');
+}
+
+/** Lets the process of a container write, as it would itself: into its standard output or error. */
+export async function writes(id: string, bytes: Buffer | string, to: 'out' | 'err' = 'out'): Promise<void> {
+  const pid = await docker('container', 'inspect', '--format', '{{.State.Pid}}', id);
+  const pipe = await open(`/proc/${pid}/fd/${to === 'out' ? 1 : 2}`, constants.O_WRONLY);
+  try {
+    await pipe.writeFile(bytes);
+  } finally {
+    await pipe.close();
+  }
 }

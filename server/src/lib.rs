@@ -7,6 +7,7 @@ pub mod answer;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod container_logs;
 pub mod database;
 pub mod export;
 pub mod files;

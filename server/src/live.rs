@@ -11,7 +11,10 @@ pub mod outbox;
 pub mod seats;
 pub mod wanted;
 
-use crate::{answer::Asker, state::Console};
+use crate::{
+    answer::{Asker, database_is_gone},
+    state::Console,
+};
 use axum::{
     body::{Body, Bytes},
     extract::{Extension, Query, State},
@@ -19,7 +22,10 @@ use axum::{
 };
 use control::{Actor, Asked};
 use domain::{error::Problem, live::Message};
-use engine::live::{Event, Heard};
+use engine::{
+    live::{Event, Heard},
+    logs::Viewer,
+};
 use outbox::{Line, Outbox};
 use seats::Seat;
 use serde::Deserialize;
@@ -45,6 +51,8 @@ const DECIDE_WITHIN: Duration = Duration::from_secs(1);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
 /// A client that missed more rows than these loads its page again: that is quicker.
 const REPLAY: usize = outbox::ROWS - 16;
+/// How often lines that instances wrote are looked for.
+const LOOK_FOR_LINES: Duration = Duration::from_millis(150);
 /// A large board begins its lines anew: their past would be megabytes.
 const MOST_WITH_A_PAST: usize = 60;
 /// Rows that are asked of the database at once.
@@ -76,6 +84,10 @@ pub async fn open(
     let Some(seat) = console.seats.take(asked.actor.id) else {
         return asker.problem(&Problem::TooMany { seconds: 30 });
     };
+    let logs = match follow_logs(&console, &asked.actor, &topics).await {
+        Ok(logs) => logs,
+        Err(problem) => return asker.problem(&problem),
+    };
     // A browser that reconnects by itself says where it was in a header.
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let follower = Follower {
@@ -86,8 +98,26 @@ pub async fn open(
         actor: asked.actor,
         console,
         topics,
+        logs,
     };
     stream(follower, seat)
+}
+
+/// The lines that the page shows, if he may read them. Else the stream tells of none: that he may not
+/// is said by the page.
+async fn follow_logs(
+    console: &Console,
+    actor: &Actor,
+    topics: &Topics,
+) -> Result<Option<Viewer>, Problem> {
+    let Some((placement, which)) = topics.logs() else { return Ok(None) };
+    let asking = timeout(DECIDE_WITHIN, console.control.logs_to_follow(actor, placement));
+    let Ok(Ok(place)) = asking.await else { return Err(database_is_gone()) };
+    let Some(place) = place else { return Ok(None) };
+    match console.logs.follow(&place, which.clone()) {
+        Some(viewer) => Ok(Some(viewer)),
+        None => Err(Problem::TooMany { seconds: 30 }),
+    }
 }
 
 fn stream(follower: Follower, seat: Seat) -> Response<Body> {
@@ -133,6 +163,8 @@ struct Follower {
     /// Subscribed before the first query, so nothing falls between replay and following.
     heard: Receiver<Heard>,
     outbox: Arc<Outbox>,
+    /// What instances write, where the page shows it.
+    logs: Option<Viewer>,
 }
 
 /// Why a stream ends.
@@ -170,10 +202,16 @@ impl Follower {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut standing = Standing::now();
+        let mut looks = interval(LOOK_FOR_LINES);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let heard = tokio::select! {
                 heard = self.heard.recv() => heard,
                 () = stop.cancelled() => return End::Goodbye,
+                _ = looks.tick(), if self.logs.is_some() => {
+                    self.pass_on_lines();
+                    continue;
+                }
                 _ = ticks.tick() => {
                     if let Some(end) = self.decide_again(&mut standing).await {
                         return end;
@@ -267,8 +305,21 @@ impl Follower {
             Message::Row(_)
             | Message::Hello { .. }
             | Message::Samples { .. }
+            | Message::Log(_)
+            | Message::LogInstances(_)
             | Message::Reset
             | Message::Goodbye => {}
+        }
+    }
+
+    /// Lines, as long as the client takes them. What it does not take in time is not there any more
+    /// when it does, and it is told how much that was.
+    fn pass_on_lines(&mut self) {
+        let Some(viewer) = &mut self.logs else { return };
+        while self.outbox.has_room_for_lines()
+            && let Some(json) = viewer.take()
+        {
+            self.outbox.put_lines(json);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The app, mounted: its pages, its server functions, and what both find in their context.
 
-use crate::state::Console;
+use crate::{container_logs, state::Console};
+use app::api::logs::Find;
 use axum::{
     Router,
     body::Body,
@@ -25,11 +26,12 @@ pub fn list() -> Vec<AxumRouteListing> {
 /// Pages and server functions.
 pub fn routes(console: &Console) -> Router<Console> {
     let (control, options) = (console.control.clone(), console.leptos.clone());
+    let find = container_logs::find(console);
     Router::new()
         .leptos_routes_with_context(
             console,
             list(),
-            move || provide(control.clone()),
+            move || provide(control.clone(), find.clone()),
             move || shell(options.clone()),
         )
         // A form without scripts that is refused comes back with what was typed.
@@ -39,8 +41,9 @@ pub fn routes(console: &Console) -> Router<Console> {
 /// The page for an address that is none.
 pub async fn not_found(State(console): State<Console>, request: Request) -> Response<Body> {
     let (control, options) = (console.control.clone(), console.leptos.clone());
+    let find = container_logs::find(&console);
     let draw = render_app_async_with_context(
-        move || provide(control.clone()),
+        move || provide(control.clone(), find.clone()),
         move || shell(options.clone()),
     );
     let mut response = draw(request).await;
@@ -51,8 +54,9 @@ pub async fn not_found(State(console): State<Console>, request: Request) -> Resp
 }
 
 /// What `app::api::context` finds: the verbs, who asks, and from where.
-fn provide(control: Control) {
+fn provide(control: Control, find: Find) {
     provide_context(control);
+    provide_context(find);
     let Some(request) = use_context::<Parts>() else { return };
     let asked = request.extensions.get::<Option<Asked>>().cloned().flatten();
     provide_context(asked);

@@ -96,6 +96,7 @@ pub async fn serve(
     let console = Console {
         control: control.clone(),
         hub: engine.hub(),
+        logs: engine.logs(),
         seats: Arc::new(seats),
         metrics: metrics.clone(),
         health: Health { pool: database.pool.clone(), target },

@@ -3,7 +3,7 @@
 use crate::{live::seats::Seats, metrics::Metrics, probes::Health};
 use axum::extract::FromRef;
 use control::Control;
-use engine::live::Hub;
+use engine::{live::Hub, logs::Logs};
 use leptos::config::LeptosOptions;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Console {
     pub control: Control,
     pub hub: Hub,
+    pub logs: Logs,
     pub seats: Arc<Seats>,
     pub metrics: Arc<Metrics>,
     pub health: Health,

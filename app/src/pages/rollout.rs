@@ -168,6 +168,7 @@ fn order(page: &Page, state: Memo<State>) -> Signal<[Slot; 2]> {
 fn Head(page: Page, state: Memo<State>) -> impl IntoView {
     let home = format!("/projects/{}/services/{}", page.project, page.service);
     let card = page.card.clone();
+    let logs = format!("{home}/logs?in={}&of=rollout.{}", page.environment, card.id);
     let asked = match card.kind {
         Kind::Rollback => " asked to go back at ",
         Kind::Deploy | Kind::Remove => " asked at ",
@@ -208,6 +209,15 @@ fn Head(page: Page, state: Memo<State>) -> impl IntoView {
                                 <a href=address.clone() target="_blank" rel="noreferrer">
                                     "open it"
                                 </a>
+                            }
+                        })}
+                    {page
+                        .may
+                        .logs
+                        .then(|| {
+                            view! {
+                                " · "
+                                <a href=logs>"what its instances wrote"</a>
                             }
                         })}
                 </p>

@@ -33,6 +33,7 @@ pub(crate) fn may_placement(actor: &Actor, scope: Scope, protection: Protection)
         configure: may(Action::ConfigurationEdit),
         release: may(Action::ReleaseCreate),
         edit: may(Action::PlacementScale),
+        logs: may(Action::LogsView),
     }
 }
 

@@ -12,6 +12,7 @@ mod hex;
 pub mod history;
 mod inquiries;
 mod invitations;
+mod logs;
 mod once;
 mod passwords;
 mod people;

@@ -256,6 +256,7 @@ impl Control {
         sessions::sweep(&mut tx).await?;
         store::idempotency::sweep(&mut tx).await?;
         store::invitations::sweep(&mut tx).await?;
+        store::logs::sweep(&mut tx).await?;
         let untold = failures::untold(&mut tx).await?;
         failures::sweep(&mut tx).await?;
         if untold.is_empty() {

@@ -6,6 +6,7 @@
 use crate::{
     history::sentence::{Sentence, Tone},
     id::{PlacementId, RolloutId},
+    log::{LogInstances, LogPiece},
     rollout::{Phase, State},
     slot::{PerSlot, Slot},
 };
@@ -26,6 +27,10 @@ pub enum Message {
     Sample(Sample),
     /// The last seconds of a placement, oldest first: a chart that is opened now has a past.
     Samples { placement: PlacementId, samples: Vec<Sample> },
+    /// Lines that instances wrote.
+    Log(LogPiece),
+    /// Whose lines these are. Latest wins.
+    LogInstances(LogInstances),
     /// What is kept does not reach back to where you were: load the page again.
     Reset,
     /// The server stops. Come back.

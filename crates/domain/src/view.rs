@@ -12,6 +12,7 @@ use crate::{
         RolloutId, ServiceId, SessionId, UserId,
     },
     live::Row,
+    log::LogFound,
     name::{HostName, Name},
     policy::Policy,
     release::ImageFacts,
@@ -49,6 +50,7 @@ pub struct Allowed {
     pub configure: bool,
     pub release: bool,
     pub edit: bool,
+    pub logs: bool,
 }
 
 /// The first page: services down, environments across.
@@ -473,4 +475,22 @@ pub struct NewServicePage {
     pub environments: Vec<Name>,
     /// Under which names services come: `SERVICE.PROJECT.ENVIRONMENT.localhost`.
     pub base_domain: HostName,
+}
+
+/// What a service wrote in one environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogsPage {
+    /// The history's head before the first query: the stream goes on from here.
+    pub number: i64,
+    pub project: Name,
+    pub service: Name,
+    pub environment: Name,
+    pub protected: bool,
+    pub placement: PlacementId,
+    /// Which slot has the traffic.
+    pub live: Option<Slot>,
+    /// Where else the viewer may read the logs of this service, in order, and here.
+    pub environments: Vec<Name>,
+    /// The newest lines, or what was searched for.
+    pub found: LogFound,
 }

@@ -10,6 +10,7 @@
 //! sampler   one round a second       -> hub
 //! history   rows after the last      -> hub
 //! inquiries questions to the target  -> rows
+//! logs      what instances write     -> those who follow, search, take away; the last lines -> rows
 //! ```
 
 mod beat;
@@ -18,6 +19,7 @@ mod health;
 mod images;
 mod inquiries;
 pub mod live;
+pub mod logs;
 mod look;
 mod perform;
 mod placement;
@@ -29,6 +31,7 @@ mod settled;
 use context::Context;
 use domain::id::NodeId;
 use live::Hub;
+use logs::Logs;
 use std::{sync::Arc, time::Duration};
 use store::Pool;
 use targets::Target;
@@ -46,6 +49,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Engine {
     context: Arc<Context>,
+    logs: Logs,
     tasks: JoinSet<()>,
 }
 
@@ -59,6 +63,7 @@ impl Engine {
         pool: Pool,
         target: Arc<dyn Target>,
     ) -> anyhow::Result<Self> {
+        let logs = Logs::new(target.clone(), pool.clone());
         let context = Arc::new(Context::new(settings.node, pool, target));
         let mut conn = context.pool.acquire().await?;
         store::nodes::register(&mut conn, settings.node, None).await?;
@@ -73,13 +78,19 @@ impl Engine {
         tasks.spawn(inquiries::run(context.clone()));
         tasks.spawn(images::run(context.clone()));
         info!(node.id = %settings.node, "The engine runs as node {}", settings.node.short());
-        Ok(Self { context, tasks })
+        Ok(Self { context, logs, tasks })
     }
 
     /// Where live messages come from.
     #[must_use]
     pub fn hub(&self) -> Hub {
         self.context.hub.clone()
+    }
+
+    /// Where instances' logs are read.
+    #[must_use]
+    pub fn logs(&self) -> Logs {
+        self.logs.clone()
     }
 
     /// Stops claiming, lets begun steps end, and hands everything over.

@@ -121,7 +121,11 @@ impl Hub {
             Message::Rollout { rollout, placement, .. } => (Some(*placement), Some(*rollout), None),
             Message::Sample(sample) => (Some(sample.placement), None, None),
             Message::Samples { placement, .. } => (Some(*placement), None, None),
-            Message::Hello { .. } | Message::Reset | Message::Goodbye => (None, None, None),
+            Message::Log(piece) => (Some(piece.placement), None, None),
+            Message::Hello { .. }
+            | Message::LogInstances(_)
+            | Message::Reset
+            | Message::Goodbye => (None, None, None),
         };
         let sample = matches!(message, Message::Sample(_));
         let event = Arc::new(Event {

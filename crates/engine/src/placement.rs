@@ -3,6 +3,7 @@
 
 use crate::{
     context::{Context, Known},
+    logs::keep,
     rollouts, settled,
 };
 use anyhow::Context as _;
@@ -51,6 +52,8 @@ pub(crate) struct Memory {
     pub probes: Arc<BTreeMap<ReleaseId, Probe>>,
     /// What a settled placement did already.
     pub settled: settled::Memory,
+    /// Whose last lines are stored.
+    pub logs: keep::Memory,
 }
 
 /// Time spent on a phase. Time in which this process, the database or the whole machine was away
@@ -178,6 +181,8 @@ impl Turn<'_> {
         };
         if let Ok(observed) = &observed {
             self.learn_probes(observed).await;
+            let (target, pool) = (self.context.target.as_ref(), &self.context.pool);
+            self.memory.logs.keep(target, pool, &self.placement, observed).await;
         }
         let known = Known {
             placement: self.placement.clone(),

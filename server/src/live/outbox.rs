@@ -18,6 +18,9 @@ pub const ROWS: usize = 256;
 /// ones are left out until there is room: the next second brings another sample.
 pub const NEWEST: usize = 1024;
 
+/// How many messages with lines of instances may wait, each of 64 KiB at most.
+pub const LINES: usize = 16;
+
 /// The queue between the one who listens to the hub and the one who writes to the client.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -31,6 +34,8 @@ struct Waiting {
     in_order: VecDeque<Line>,
     rollouts: Newest<RolloutId>,
     samples: Newest<PlacementId>,
+    /// What instances wrote, in order.
+    lines: VecDeque<Arc<str>>,
     /// The stream ends; with a last word, until that is taken.
     end: Option<Option<Arc<str>>>,
 }
@@ -102,6 +107,23 @@ impl Outbox {
         self.changed.notify_one();
     }
 
+    /// Whether lines of instances would be taken soon.
+    #[must_use]
+    pub fn has_room_for_lines(&self) -> bool {
+        self.waiting().lines.len() < LINES
+    }
+
+    /// Puts lines of instances behind those that wait. Who puts more than there is room for is not
+    /// heard.
+    pub fn put_lines(&self, json: Arc<str>) {
+        let mut waiting = self.waiting();
+        if waiting.end.is_none() && waiting.lines.len() < LINES {
+            waiting.lines.push_back(json);
+        }
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
     /// Ends the stream after a last word, or at once without one. What waits is let go: who is told
     /// to begin again, or is no longer allowed to listen, shall not get it.
     pub fn end(&self, last: Option<Arc<str>>) {
@@ -137,7 +159,10 @@ impl Outbox {
     #[must_use]
     pub fn len(&self) -> usize {
         let waiting = self.waiting();
-        waiting.in_order.len() + waiting.rollouts.len() + waiting.samples.len()
+        waiting.in_order.len()
+            + waiting.rollouts.len()
+            + waiting.samples.len()
+            + waiting.lines.len()
     }
 
     /// Whether nothing waits.
@@ -154,7 +179,8 @@ impl Outbox {
         }
         let rollouts = std::mem::take(&mut waiting.rollouts);
         let samples = std::mem::take(&mut waiting.samples);
-        for json in rollouts.into_values().chain(samples.into_values()) {
+        let lines = std::mem::take(&mut waiting.lines);
+        for json in rollouts.into_values().chain(samples.into_values()).chain(lines) {
             Line::new(json).write(&mut out);
         }
         if let Some(end) = &mut waiting.end {
@@ -222,8 +248,13 @@ mod tests {
             accepted += 1;
         }
 
+        for _ in 0..5_000 {
+            outbox.put_lines("lines".into());
+        }
+
         assert_eq!(accepted, ROWS as i64);
-        assert_eq!(outbox.len(), ROWS + NEWEST);
+        assert!(!outbox.has_room_for_lines());
+        assert_eq!(outbox.len(), ROWS + NEWEST + LINES);
     }
 
     #[tokio::test]

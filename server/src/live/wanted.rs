@@ -3,6 +3,7 @@
 use domain::{
     id::{PlacementId, RolloutId},
     live::Message,
+    log::Which,
 };
 use engine::live::Event;
 use std::collections::HashSet;
@@ -15,13 +16,14 @@ pub struct Topics {
     board: bool,
     placements: HashSet<PlacementId>,
     rollouts: HashSet<RolloutId>,
+    logs: Option<(PlacementId, Which)>,
 }
 
 /// A page shows less than this; a longer list is somebody trying things out.
 const MOST: usize = 200;
 
 impl Topics {
-    /// From `board,placement:ID,rollout:ID`. `None`: that is no list of topics.
+    /// From `board,placement:ID,rollout:ID,logs:ID:WHICH`, of the last one only one. `None`: that is no list of topics.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut topics = Self::default();
@@ -31,6 +33,10 @@ impl Topics {
                 None if topic == "board" => topics.board = true,
                 Some(("placement", id)) => drop(topics.placements.insert(id.parse().ok()?)),
                 Some(("rollout", id)) => drop(topics.rollouts.insert(id.parse().ok()?)),
+                Some(("logs", of)) if topics.logs.is_none() => {
+                    let (placement, which) = of.split_once(':').unwrap_or((of, ""));
+                    topics.logs = Some((placement.parse().ok()?, which.parse().ok()?));
+                }
                 Some(_) | None => return None,
             }
         }
@@ -46,10 +52,19 @@ impl Topics {
             Message::Row(_) => true,
             Message::Rollout { .. } | Message::Sample(_) => self.board || placement() || rollout(),
             // These are said by the stream itself.
-            Message::Hello { .. } | Message::Samples { .. } | Message::Reset | Message::Goodbye => {
-                false
-            }
+            Message::Hello { .. }
+            | Message::Samples { .. }
+            | Message::Log(_)
+            | Message::LogInstances(_)
+            | Message::Reset
+            | Message::Goodbye => false,
         }
+    }
+
+    /// Of which placement the page shows what instances write, and of which instances.
+    #[must_use]
+    pub fn logs(&self) -> Option<(PlacementId, &Which)> {
+        self.logs.as_ref().map(|(placement, which)| (*placement, which))
     }
 
     /// How densely the page draws a placement's last minutes: every so many seconds. A page about
@@ -79,6 +94,10 @@ mod tests {
 
         assert_eq!(Topics::parse(""), Some(Topics::default()));
         assert!(Topics::parse(&format!("board,placement:{id},rollout:{id}")).is_some());
+        let logs = Topics::parse(&format!("placement:{id},logs:{id}:slot.blue"));
+        assert!(logs.is_some_and(|topics| topics.logs().is_some()));
+        assert_eq!(Topics::parse(&format!("logs:{id},logs:{id}")), None);
+        assert_eq!(Topics::parse(&format!("logs:{id}:../..")), None);
         assert_eq!(Topics::parse("everything"), None);
         assert_eq!(Topics::parse("placement:1"), None);
         assert_eq!(Topics::parse(&format!("placement:{id},").repeat(MOST + 1)), None);

@@ -27,6 +27,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     // What is ours besides the app.
     ("GET /live", "", "- + + + + + +"),
     ("GET /history/{export}", "", "- x x + x x +"),
+    ("GET /logs/{placement}/download", "open", "- ? x + + + +"),
+    ("GET /logs/{placement}/download", "protected", "- ? x + + + +"),
     // Pages.
     ("GET /", "", "- + + + + + +"),
     ("GET /sign-in", "", "+ + + + + + +"),
@@ -35,6 +37,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /projects/{project}/services/{service}", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/edit", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/releases/new", "", "- ? + + + + +"),
+    ("GET /projects/{project}/services/{service}/logs", "", "- ? x + + + +"),
     ("GET /releases/{id}", "", "- ? + + + + +"),
     ("GET /rollouts/{id}", "", "- ? + + + + +"),
     ("GET /history", "", "- + + + + + +"),
@@ -102,6 +105,9 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/rollouts/lift-hold", "open", "- ? x x + + +"),
     ("POST /api/rollouts/lift-hold", "protected", "- ? x x x + +"),
     ("POST /api/rollouts/page", "", "- ? + + + + +"),
+    // What instances write.
+    ("POST /api/logs/page", "open", "- ? x + + + +"),
+    ("POST /api/logs/page", "protected", "- ? x + + + +"),
     // Environments and the history.
     ("POST /api/environments/page", "", "- + + + + + +"),
     ("POST /api/environments/edit-policy", "", "- x x x x x +"),
@@ -219,7 +225,8 @@ impl Things {
     ) -> (&'static str, String) {
         let (method, path) = route.split_once(' ').unwrap();
         let ask = if method == "GET" {
-            world.get(who, &self.address(path)).header("Accept", self.accept(path))
+            let at = if place == "protected" { &self.protected } else { &self.open };
+            world.get(who, &self.address(path, at)).header("Accept", self.accept(path))
         } else {
             let at = if place == "protected" { &self.protected } else { &self.open };
             let form = self.form(path, at);
@@ -249,8 +256,9 @@ impl Things {
         if for_machines { "*/*" } else { "text/html" }
     }
 
-    fn address(&self, path: &str) -> String {
-        path.replace("{project}", "shop")
+    fn address(&self, path: &str, at: &Where) -> String {
+        path.replace("{placement}", &at.placement)
+            .replace("{project}", "shop")
             .replace("{service}", "web")
             .replace("{export}", "export.csv")
             .replace("/releases/{id}", &format!("/releases/{}", self.release))
@@ -307,6 +315,10 @@ impl Things {
             "rollouts/extend-warmth" => vec![placement, ("minutes", "5")],
             "rollouts/end-warmth" | "rollouts/lift-hold" => vec![placement],
             "rollouts/page" => vec![("id", &self.rollout)],
+            "logs/page" => {
+                let name = if at.placement == self.open.placement { "local" } else { "production" };
+                vec![("project", "shop"), ("service", "web"), ("environment", name)]
+            }
             "environments/edit-policy" => {
                 return with(&[environment], &PolicyForm::of(&Policy::of_new(false)));
             }

@@ -30,6 +30,7 @@ pub fn provide() {
 #[component]
 pub fn Pipeline(page: Page) -> impl IntoView {
     let service = page.name.to_string();
+    let home = format!("/projects/{}/services/{service}", page.project);
     let releases = StoredValue::new(page.releases);
     view! {
         <section aria-label="Environments">
@@ -38,7 +39,7 @@ pub fn Pipeline(page: Page) -> impl IntoView {
                     .placements
                     .into_iter()
                     .map(|card| {
-                        view! { <Card service=service.clone() card releases /> }
+                        view! { <Card home=home.clone() service=service.clone() card releases /> }
                     })
                     .collect_view()}
             </ol>
@@ -48,6 +49,7 @@ pub fn Pipeline(page: Page) -> impl IntoView {
 
 #[component]
 fn Card(
+    home: String,
     service: String,
     card: PlacementCard,
     releases: StoredValue<Vec<ReleaseRow>>,
@@ -58,6 +60,7 @@ fn Card(
     let live = cell.live.clone();
     let active = cell.active.clone();
     let warm = cell.warm.clone();
+    let logs = format!("{home}/logs?in={environment}");
     view! {
         <li class="placement" class:protected=cell.protected aria-labelledby=id.clone()>
             <header>
@@ -130,6 +133,16 @@ fn Card(
                 <span class="faint">
                     {format::counted(u64::from(cell.size.count()), "instance", "instances")}
                 </span>
+                {cell
+                    .may
+                    .logs
+                    .then(|| {
+                        view! {
+                            <a class="button small plain" href=logs>
+                                "Logs"
+                            </a>
+                        }
+                    })}
                 {cell.may.configure.then(|| view! { <EditPlace service card /> })}
             </footer>
         </li>

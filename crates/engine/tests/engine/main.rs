@@ -1,6 +1,7 @@
 //! The engine against a real Postgres and a target in memory: whole rollouts, cut off wherever one
 //! can be cut off.
 
+mod logs;
 mod world;
 
 use domain::{
