@@ -31,11 +31,17 @@ impl State {
             format!("{failures} of {requests} requests failed")
         };
         match self.phase {
-            Phase::Preflight => format!("{} questions answered", next.findings.len()),
+            Phase::Preflight => match next.findings.len() {
+                1 => "1 question answered".to_owned(),
+                count => format!("{count} questions answered"),
+            },
             Phase::Preparing => {
                 next.pinned.map_or_else(String::new, |pinned| format!("{} started", pinned.size))
             }
-            Phase::Verifying => format!("{} passes in a row", next.passes),
+            Phase::Verifying => match next.passes {
+                1 => "1 pass".to_owned(),
+                count => format!("{count} passes in a row"),
+            },
             Phase::AwaitingPromotion => "promoted".to_owned(),
             Phase::AwaitingApproval => "approved".to_owned(),
             Phase::Switching => next
