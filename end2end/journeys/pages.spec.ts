@@ -231,7 +231,10 @@ test('without scripts every page shows its data, and one deploys and rolls back'
   await expect(page).toHaveURL(/\/rollouts\//);
   await sees('1.0.0 is live in local');
   await page.getByRole('button', { name: 'Roll back', exact: true }).click();
+  const before = page.url();
   await page.getByRole('dialog').getByRole('button', { name: 'Roll back to 2.0.0' }).click();
+  // A reload would take the post's place.
+  await expect(page).not.toHaveURL(before);
   await sees('2.0.0 is live in local');
   expect((await demo.cell()).live?.release.name).toBe('2.0.0');
   // Dark and light are forms as well.

@@ -126,8 +126,8 @@ fn slot_seen(instances: &[Instance], maker: Option<RolloutId>) -> SlotSeen {
 pub(crate) struct Looking<'a> {
     pub placement: &'a Placement,
     pub rollout: &'a Rollout,
-    /// How long this process worked at the phase.
-    pub watched: Duration,
+    /// How long this process worked at the phase, and how much of that the target could be looked at.
+    pub watched: (Duration, Duration),
     pub requester: bool,
     /// How long verifying may take by the release's own check.
     pub budget: Duration,
@@ -150,7 +150,8 @@ impl Looking<'_> {
             .and_then(|(live, traffic)| Baseline::of(&traffic.slots.of(live.slot).seconds));
         Look {
             at,
-            watched: self.watched,
+            watched: self.watched.0,
+            asked: self.watched.1,
             requester: self.requester,
             live,
             warm,

@@ -52,6 +52,7 @@ pub(crate) async fn perform(
             closed.map(|_| ()).map_err(Into::into)
         }
         Command::Empty(slot) => {
+            turn.memory.logs.finish().await;
             let claim = turn.held.claim(Some(current.rollout.id));
             turn.context
                 .target

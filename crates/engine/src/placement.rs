@@ -63,6 +63,8 @@ pub(crate) struct Watch {
     of: Option<(RolloutId, Phase, time::OffsetDateTime)>,
     last: Option<Instant>,
     watched: Duration,
+    /// How much of it the target could be looked at.
+    asked: Duration,
 }
 
 impl Watch {
@@ -70,21 +72,30 @@ impl Watch {
     /// this is counted: a check may be slow, but a paused process did not ask for so long.
     const APART: Duration = Duration::from_secs(3);
 
-    /// How long `rollout` was worked at in its phase, up to `now`.
-    pub fn look(&mut self, rollout: &Rollout, now: Instant) -> Duration {
-        self.count((rollout.id, rollout.state.phase, rollout.state.since), now)
+    /// How long `rollout` was worked at in its phase, up to `now`, and how much of that the target
+    /// could be looked at; `seen`: whether it could this time.
+    pub fn look(&mut self, rollout: &Rollout, now: Instant, seen: bool) -> (Duration, Duration) {
+        self.count((rollout.id, rollout.state.phase, rollout.state.since), now, seen)
     }
 
-    fn count(&mut self, of: (RolloutId, Phase, time::OffsetDateTime), now: Instant) -> Duration {
+    fn count(
+        &mut self,
+        of: (RolloutId, Phase, time::OffsetDateTime),
+        now: Instant,
+        seen: bool,
+    ) -> (Duration, Duration) {
         let of = Some(of);
         if self.of == of {
-            let since = self.last.map_or(Duration::ZERO, |last| now - last);
-            self.watched += since.min(Self::APART);
+            let since = self.last.map_or(Duration::ZERO, |last| now - last).min(Self::APART);
+            self.watched += since;
+            if seen {
+                self.asked += since;
+            }
         } else {
-            (self.of, self.watched) = (of, Duration::ZERO);
+            *self = Self { of, ..Self::default() };
         }
         self.last = Some(now);
-        self.watched
+        (self.watched, self.asked)
     }
 }
 
@@ -181,8 +192,8 @@ impl Turn<'_> {
         };
         if let Ok(observed) = &observed {
             self.learn_probes(observed).await;
-            let (target, pool) = (self.context.target.as_ref(), &self.context.pool);
-            self.memory.logs.keep(target, pool, &self.placement, observed).await;
+            let (target, pool) = (&self.context.target, &self.context.pool);
+            self.memory.logs.begin(target, pool, &self.placement, observed);
         }
         let known = Known {
             placement: self.placement.clone(),
@@ -235,9 +246,11 @@ mod tests {
         let at = |seconds| begun + Duration::from_secs(seconds);
         let mut watch = Watch::default();
 
-        assert_eq!(watch.count(of(Phase::Verifying), at(0)), Duration::ZERO);
-        assert_eq!(watch.count(of(Phase::Verifying), at(1)), Duration::from_secs(1));
-        assert_eq!(watch.count(of(Phase::Verifying), at(61)), Duration::from_secs(4));
-        assert_eq!(watch.count(of(Phase::Switching), at(62)), Duration::ZERO);
+        let seconds = |watched, asked| (Duration::from_secs(watched), Duration::from_secs(asked));
+        assert_eq!(watch.count(of(Phase::Verifying), at(0), true), seconds(0, 0));
+        assert_eq!(watch.count(of(Phase::Verifying), at(1), true), seconds(1, 1));
+        assert_eq!(watch.count(of(Phase::Verifying), at(61), true), seconds(4, 4));
+        assert_eq!(watch.count(of(Phase::Verifying), at(63), false), seconds(6, 4));
+        assert_eq!(watch.count(of(Phase::Switching), at(64), true), seconds(0, 0));
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
     let looking = Looking {
         placement: &turn.placement,
         rollout,
-        watched: turn.memory.watch.look(rollout, Instant::now()),
+        watched: turn.memory.watch.look(rollout, Instant::now(), observed.is_ok()),
         requester: current.requester_enabled,
         budget: current.parts.release.spec.readiness.budget(),
         observed: observed.as_deref().map_err(String::as_str),

@@ -310,6 +310,7 @@ async fn empty_idle(turn: &mut Turn<'_>, observed: &Arc<Observed>) -> anyhow::Re
         store::history::append_and_commit(tx, &[row]).await?;
         turn.memory.settled.emptying = true;
     }
+    turn.memory.logs.finish().await;
     let claim = turn.held.claim(None);
     turn.context.target.remove(&claim, &turn.placement.place, slot).await?;
     Ok(true)

@@ -35,6 +35,8 @@ pub struct Look<'a> {
     /// How long this phase was worked at by whoever looks now. Less than `at - since` where we were
     /// away: what nobody asked for meanwhile can not be late, and says nothing of the release.
     pub watched: Duration,
+    /// How much of that the target could be looked at. A release is not late while nobody can ask it.
+    pub asked: Duration,
     /// Whether who asked for the rollout may still sign in.
     pub requester: bool,
     /// What the placement says is live, and what it keeps warm.
@@ -268,6 +270,12 @@ impl Stepping<'_> {
     /// Whether what we work at did not come in time. Time in which we were away does not count.
     fn is_over(&self, within: Duration) -> bool {
         self.is_past(within) && self.look.watched >= within.min(FAIR_TRY)
+    }
+
+    /// Whether the release did not do it in time. Time in which it could not be asked does not count
+    /// either.
+    fn is_late(&self, within: Duration) -> bool {
+        self.is_past(within) && self.look.asked >= within.min(FAIR_TRY)
     }
 
     /// Whether the target itself says so: in what was seen, or in its answer to the write.

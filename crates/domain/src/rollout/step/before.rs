@@ -140,7 +140,7 @@ impl Stepping<'_> {
             self.state.passes = 0;
             return self.enter(Phase::Verifying, Some(Command::Probe(pinned.new)));
         }
-        if self.is_over(self.rollout.policy.prepare_within) {
+        if self.is_late(self.rollout.policy.prepare_within) {
             let why = new.exited.clone().map_or_else(
                 || format!("{} of {} instances started in time", new.in_route, pinned.size),
                 |exited| format!("an instance does not stay up: {exited}"),
@@ -181,12 +181,12 @@ impl Stepping<'_> {
             }
         }
         if self.state.passes >= self.rollout.policy.passes {
-            if self.is_over(within + GATES_WITHIN) {
+            if self.is_late(within + GATES_WITHIN) {
                 return self.clean_up(Phase::Failed, "its own checks were not answered in time");
             }
             return self.stay(Some(Command::Gates));
         }
-        if self.is_over(within) {
+        if self.is_late(within) {
             let why = unready.unwrap_or_else(|| "it was not ready in time".to_owned());
             return self.clean_up(Phase::Failed, &why);
         }

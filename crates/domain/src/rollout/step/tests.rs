@@ -85,6 +85,7 @@ fn look(at: OffsetDateTime, seen: Result<Seen, String>, reply: Option<Reply>) ->
     Look {
         at,
         watched: Duration::MAX,
+        asked: Duration::MAX,
         requester: true,
         live: Some(previous()),
         warm: None,
@@ -704,16 +705,37 @@ fn a_deadline_that_passed_while_we_were_away_is_no_reason_to_give_up() {
                 seen.slots.blue = SlotSeen::default();
             }
             let mut look = look(START + time::Duration::hours(1), sight, None);
-            look.watched = Duration::ZERO;
+            (look.watched, look.asked) = (Duration::ZERO, Duration::ZERO);
 
             let back = step(&rollout, &look);
-            look.watched = Duration::from_secs(20);
+            (look.watched, look.asked) = (Duration::from_secs(20), Duration::from_secs(20));
             let tried = step(&rollout, &look);
 
             assert_eq!((back.state.phase, &back.state.trouble), (phase, &None));
             let gave_up = tried.state.trouble.is_some() || tried.state.phase == Phase::CleaningUp;
             assert!(gave_up || phase == Phase::Observing, "{phase} {tried:?}");
         }
+    }
+}
+
+/// The engine was away for most of the time that verifying may take.
+#[test]
+fn a_release_is_not_late_while_nobody_can_ask_it() {
+    for (phase, asked, end) in [
+        (Phase::Verifying, 5, Phase::Verifying),
+        (Phase::Verifying, 15, Phase::CleaningUp),
+        (Phase::Preparing, 5, Phase::Preparing),
+        (Phase::Preparing, 15, Phase::CleaningUp),
+    ] {
+        let rollout = rollout(Kind::Deploy, state(phase, false, false), None);
+        let mut sight = seen(Slot::Green);
+        if phase == Phase::Preparing {
+            sight.slots.blue = SlotSeen::default();
+        }
+        let unready = Some(Reply::Ready { unready: Some("503".to_owned()) });
+        let mut look = look(START + time::Duration::hours(1), Ok(sight), unready);
+        look.asked = Duration::from_secs(asked);
+        assert_eq!(step(&rollout, &look).state.phase, end, "{phase} {asked} s");
     }
 }
 
