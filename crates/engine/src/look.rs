@@ -126,8 +126,10 @@ fn slot_seen(instances: &[Instance], maker: Option<RolloutId>) -> SlotSeen {
 pub(crate) struct Looking<'a> {
     pub placement: &'a Placement,
     pub rollout: &'a Rollout,
-    /// How long this process worked at the phase, and how much of that the target could be looked at.
-    pub watched: (Duration, Duration),
+    /// How long this process worked at the phase.
+    pub watched: Duration,
+    /// How much of that the target could be looked at.
+    pub asked: Duration,
     pub requester: bool,
     /// How long verifying may take by the release's own check.
     pub budget: Duration,
@@ -150,8 +152,8 @@ impl Looking<'_> {
             .and_then(|(live, traffic)| Baseline::of(&traffic.slots.of(live.slot).seconds));
         Look {
             at,
-            watched: self.watched.0,
-            asked: self.watched.1,
+            watched: self.watched,
+            asked: self.asked,
             requester: self.requester,
             live,
             warm,

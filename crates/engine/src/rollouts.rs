@@ -39,10 +39,12 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
     let at = OffsetDateTime::now_utc();
     let at = now(&turn).await.unwrap_or(at);
     let traffic = look::traffic(turn.context, &turn.placement.place, rollout, at).await;
+    let (watched, asked) = turn.memory.watch.look(rollout, Instant::now(), observed.is_ok());
     let looking = Looking {
         placement: &turn.placement,
         rollout,
-        watched: turn.memory.watch.look(rollout, Instant::now(), observed.is_ok()),
+        watched,
+        asked,
         requester: current.requester_enabled,
         budget: current.parts.release.spec.readiness.budget(),
         observed: observed.as_deref().map_err(String::as_str),
