@@ -11,8 +11,10 @@ use std::{
     io::{BufRead, BufReader, IsTerminal, stdin},
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 use store::{Pool, installation};
+use vault::Vault;
 
 /// Gives back access: the password comes from standard input.
 pub async fn recover(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
@@ -24,7 +26,9 @@ pub async fn recover(settings: &Settings, name: &str) -> anyhow::Result<ExitCode
     let password = password.trim_end_matches(['\r', '\n']);
 
     let open = Open::database(settings).await?;
-    let control = Control::new(open.pool.clone(), control::Settings::default());
+    // A password is hashed, not sealed: no key is needed for it.
+    let vault = Arc::new(Vault::in_memory());
+    let control = Control::new(open.pool.clone(), control::Settings::default(), vault);
     let uid = rustix::process::getuid().as_raw();
     let done = control.recover(uid, name, password).await;
     open.close().await;

@@ -16,7 +16,6 @@ use anyhow::Context;
 use control::Control;
 use domain::{
     history::{Deed, Subject},
-    id::NodeId,
     policy::Policy,
 };
 use engine::Engine;
@@ -34,6 +33,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
 /// Serves until SIGTERM or SIGINT, then stops in order. A second signal ends it at once.
 pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
@@ -46,9 +46,11 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
     let database = Database::open(&settings).await?;
 
     let served = async {
-        let control = begin(&settings, &database).await?;
+        let vault = Arc::new(Vault::open(&settings.data_dir)?);
+        let control = begin(&settings, &database, vault.clone()).await?;
         let target = target(&settings, &database).await?;
-        serve(&settings, &database, control, target, listener, lock.node, stop).await
+        let node = engine::Settings { node: lock.node, vault };
+        serve(&settings, &database, control, target, listener, node, stop).await
     };
     let served = served.await;
 
@@ -60,14 +62,21 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
 
 /// Makes what a new installation begins with, where it is not there yet, and says in the history
 /// that a program starts.
-pub async fn begin(settings: &Settings, database: &Database) -> anyhow::Result<Control> {
-    let control = Control::new(database.pool.clone(), of_control(settings)?);
+pub async fn begin(
+    settings: &Settings,
+    database: &Database,
+    vault: Arc<Vault>,
+) -> anyhow::Result<Control> {
+    let control = Control::new(database.pool.clone(), of_control(settings)?, vault);
     control.begin_installation().await.context("making the first environments")?;
     let started = Deed::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
     let tx = database.pool.begin().await?;
     store::history::append_and_commit(tx, &[NewEntry::engine(Subject::default(), started)])
         .await
         .context("writing the first row of this start into the history")?;
+    if let Some(lost) = control.check_key().await.context("asking whether the key is the same")? {
+        tracing::error!("{lost}");
+    }
     Ok(control)
 }
 
@@ -78,7 +87,7 @@ pub async fn serve(
     control: Control,
     target: Arc<dyn Target>,
     listener: TcpListener,
-    node: NodeId,
+    node: engine::Settings,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     // Port 0 was chosen for us: links must name the one we got.
@@ -86,7 +95,7 @@ pub async fn serve(
         0 => PublicUrl::localhost(listener.local_addr()?.port()),
         _ => settings.public_url.clone(),
     };
-    let engine = Engine::start(engine::Settings { node }, database.pool.clone(), target.clone())
+    let engine = Engine::start(node, database.pool.clone(), target.clone())
         .await
         .context("starting the engine")?;
 

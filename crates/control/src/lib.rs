@@ -4,6 +4,7 @@
 //! can not be done is a [`Problem`], which the page shows as it is.
 
 mod board;
+mod canary;
 mod changes;
 mod environments;
 mod fault;
@@ -36,12 +37,14 @@ use domain::{
 };
 use std::sync::Arc;
 use store::{Pool, PooledConn, Tx, history::NewEntry};
+use vault::Vault;
 
 /// What a person may ask. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control {
     pub(crate) pool: Pool,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) vault: Arc<Vault>,
     passwords: Arc<passwords::Passwords>,
     proving: Arc<history::Proving>,
 }
@@ -72,12 +75,13 @@ impl Asked {
 }
 
 impl Control {
-    /// Over a pool of connections of the application's role.
+    /// Over a pool of connections of the application's role. Secrets are sealed by `vault`.
     #[must_use]
-    pub fn new(pool: Pool, settings: Settings) -> Self {
+    pub fn new(pool: Pool, settings: Settings, vault: Arc<Vault>) -> Self {
         Self {
             pool,
             settings: Arc::new(settings),
+            vault,
             passwords: Arc::new(passwords::Passwords::new()),
             proving: Arc::default(),
         }

@@ -4,6 +4,8 @@
 mod history;
 #[path = "people/inviting.rs"]
 mod inviting;
+#[path = "people/key.rs"]
+mod key;
 #[path = "people/rights.rs"]
 mod rights;
 #[path = "people/signing_in.rs"]

@@ -349,6 +349,11 @@ pub enum Deed {
     Started {
         version: String,
     },
+    /// The key that secrets were sealed with is gone; `new` seals from now on.
+    KeyLost {
+        lost: String,
+        new: String,
+    },
 }
 
 impl Deed {
@@ -395,7 +400,8 @@ impl Deed {
             | Self::Refused { .. }
             | Self::RefusedMore { .. }
             | Self::HistoryExported { .. }
-            | Self::Started { .. } => Visibility::HistoryView,
+            | Self::Started { .. }
+            | Self::KeyLost { .. } => Visibility::HistoryView,
         }
     }
 }

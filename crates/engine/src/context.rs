@@ -17,6 +17,7 @@ use store::{
 use targets::{Hint, Target};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
 /// Shared by every loop and task of one engine.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub(crate) struct Context {
     pub node: NodeId,
     pub pool: Pool,
     pub target: Arc<dyn Target>,
+    /// Opens secrets, at the moment they are handed to a target.
+    #[expect(dead_code, reason = "the first secret that reaches a target takes this line away")]
+    pub vault: Arc<Vault>,
     pub hub: Hub,
     pub healths: Healths,
     pub stopping: CancellationToken,
@@ -55,11 +59,12 @@ impl Known {
 }
 
 impl Context {
-    pub fn new(node: NodeId, pool: Pool, target: Arc<dyn Target>) -> Self {
+    pub fn new(node: NodeId, pool: Pool, target: Arc<dyn Target>, vault: Arc<Vault>) -> Self {
         Self {
             node,
             pool,
             target,
+            vault,
             hub: Hub::new(),
             healths: Healths::default(),
             stopping: CancellationToken::new(),

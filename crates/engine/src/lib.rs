@@ -37,12 +37,15 @@ use store::Pool;
 use targets::Target;
 use tokio::task::JoinSet;
 use tracing::info;
+use vault::Vault;
 
 /// What an engine needs to be told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Who we are: the same after a restart, so that what we held is still ours.
     pub node: NodeId,
+    /// Opens the secrets that a target has to be given.
+    pub vault: Arc<Vault>,
 }
 
 /// A running engine. Dropping it stops everything at once; [`Engine::stop`] hands over first.
@@ -64,7 +67,7 @@ impl Engine {
         target: Arc<dyn Target>,
     ) -> anyhow::Result<Self> {
         let logs = Logs::new(target.clone(), pool.clone());
-        let context = Arc::new(Context::new(settings.node, pool, target));
+        let context = Arc::new(Context::new(settings.node, pool, target, settings.vault));
         let mut conn = context.pool.acquire().await?;
         store::nodes::register(&mut conn, settings.node, None).await?;
         drop(conn);

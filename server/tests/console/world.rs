@@ -14,6 +14,7 @@ use std::{
 use targets::fake::Fake;
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
 pub const PASSWORD: &str = "a long enough sentence 7";
 
@@ -68,11 +69,11 @@ impl World {
             let lock = Lock::take(&settings.data_dir).unwrap();
             let database = Database::open(&settings).await.unwrap();
             shared.set(database.pool.clone()).unwrap();
-            let control = run::begin(&settings, &database).await.unwrap();
+            let vault = Arc::new(Vault::open(&settings.data_dir).unwrap());
+            let control = run::begin(&settings, &database, vault.clone()).await.unwrap();
             let machine = Arc::new(machine);
-            run::serve(&settings, &database, control, machine, listener, lock.node, told)
-                .await
-                .unwrap();
+            let node = engine::Settings { node: lock.node, vault };
+            run::serve(&settings, &database, control, machine, listener, node, told).await.unwrap();
             database.close().await;
         });
         for _ in 0..600 {

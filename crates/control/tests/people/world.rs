@@ -7,7 +7,9 @@ use domain::{
     role::Role,
 };
 use sqlx::PgPool;
+use std::sync::Arc;
 use uuid::Uuid;
+use vault::Vault;
 
 /// Good enough for everybody here.
 pub const PASSWORD: &str = "seven wet lanterns";
@@ -33,7 +35,7 @@ pub fn from(address: &str) -> Origin {
 
 /// Control over a database where nobody is yet.
 pub fn control(pool: &PgPool) -> Control {
-    Control::new(pool.clone(), Settings::default())
+    Control::new(pool.clone(), Settings::default(), Arc::new(Vault::in_memory()))
 }
 
 impl World {

@@ -13,11 +13,13 @@ use domain::{
     view::InquiryAnswer,
 };
 use sqlx::PgPool;
+use std::sync::Arc;
 use store::{
     placements::{Held, Live, Warm, claims},
     rollouts::Current,
 };
 use uuid::Uuid;
+use vault::Vault;
 
 pub struct World {
     pub control: Control,
@@ -44,7 +46,7 @@ pub fn spec() -> ServiceSpec {
 
 impl World {
     pub async fn new(pool: PgPool) -> Self {
-        let control = Control::new(pool.clone(), Settings::default());
+        let control = Control::new(pool.clone(), Settings::default(), Arc::new(Vault::in_memory()));
         control.begin_installation().await.expect("environments");
         let admin = person(&control, &pool, "Root", &[(Role::Admin, Scope::Everything)]).await;
         let node = NodeId(Uuid::now_v7());

@@ -263,6 +263,9 @@ impl Entry {
                 vec![plain(format!("took away {rows} rows of the history as {format}"))]
             }
             Deed::Started { version } => vec![plain(format!("started Pilothouse {version}"))],
+            Deed::KeyLost { lost, new } => vec![plain(format!(
+                "missed the key {lost} that secrets were sealed with; new ones are sealed with {new}"
+            ))],
         }
     }
 
@@ -282,6 +285,7 @@ impl Entry {
             },
             Deed::RolloutErrored { .. } => ("needs a person", Tone::Red),
             Deed::Alarm { .. } => ("alarm", Tone::Red),
+            Deed::KeyLost { .. } => ("lost", Tone::Red),
             Deed::RouteForeign { .. } | Deed::Drift { .. } => ("differs", Tone::Amber),
             Deed::RolloutQueued { .. } => ("queued", Tone::Quiet),
             Deed::RolloutAsked { .. } => ("asked", Tone::Quiet),

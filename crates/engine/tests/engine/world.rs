@@ -27,6 +27,7 @@ use targets::{Target, fake::Fake};
 use time::OffsetDateTime;
 use tokio::{sync::broadcast::Receiver, time::Instant};
 use uuid::Uuid;
+use vault::Vault;
 
 /// The longest anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -132,7 +133,8 @@ impl World {
 
     /// Starts a control plane. The same number is the same node after a restart.
     pub async fn start(&self, node: u128) -> anyhow::Result<Engine> {
-        let settings = Settings { node: NodeId(Uuid::from_u128(node)) };
+        let vault = Arc::new(Vault::in_memory());
+        let settings = Settings { node: NodeId(Uuid::from_u128(node)), vault };
         Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await
     }
 
