@@ -111,37 +111,16 @@ pub async fn carry(conn: &mut Conn, id: InvitationId, role: Role, scope: Scope) 
 
 /// Those that are open, and those that ended in the last 30 days, the newest first, at most 200.
 pub async fn all(conn: &mut Conn) -> Result<Vec<Invitation>> {
-    sqlx::query_as!(
-        Raw,
-        r#"
-        select i.id as "id: InvitationId", i.name, i.invited_by as "inviter: UserId",
-            b.name as by, i.invited_at, i.expires_at, i.ended, i.ended_at,
-            e.name as "ended_by?",
-            i.expires_at <= now() as "is_over!",
-            b.disabled_at is null and exists (
-                select from grants g
-                where g.user_id = b.id
-                    and g.role = 'admin'
-                    and g.project_id is null
-                    and g.environment_id is null
-            ) as "may_invite!"
-        from invitations i
-        join users b on b.id = i.invited_by
-        left join users e on e.id = i.ended_by
-        where i.ended_at is null or i.ended_at > now() - interval '30 days'
-        order by (i.ended is null and i.expires_at > now()) desc, i.invited_at desc, i.id
-        limit 200
-        "#
-    )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Invitation::try_from)
-    .collect()
+    find(conn, None).await
 }
 
 /// The invitation of a link.
 pub async fn of_token(conn: &mut Conn, token: &Secret) -> Result<Option<Invitation>> {
+    Ok(find(conn, Some(token)).await?.pop())
+}
+
+/// The one of a token, else those that people are shown.
+async fn find(conn: &mut Conn, token: Option<&Secret>) -> Result<Vec<Invitation>> {
     sqlx::query_as!(
         Raw,
         r#"
@@ -160,13 +139,17 @@ pub async fn of_token(conn: &mut Conn, token: &Secret) -> Result<Option<Invitati
         join users b on b.id = i.invited_by
         left join users e on e.id = i.ended_by
         where i.token = $1
+            or $1 is null and (i.ended_at is null or i.ended_at > now() - interval '30 days')
+        order by (i.ended is null and i.expires_at > now()) desc, i.invited_at desc, i.id
+        limit 200
         "#,
-        &token[..],
+        token.map(|token| &token[..]),
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?
+    .into_iter()
     .map(Invitation::try_from)
-    .transpose()
+    .collect()
 }
 
 /// Keeps an invitation, and what whoever made it may do, from being changed until the transaction
