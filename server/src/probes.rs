@@ -59,10 +59,12 @@ pub async fn readyz(
     Extension(peer): Extension<Peer>,
     Extension(asked): Extension<Option<Asked>>,
 ) -> Response {
-    let parts = parts(&console).await;
+    // What a target says does not matter for being ready, so nobody is let ask it who is not told.
+    let inside = may_look_inside(&peer, asked.as_ref());
+    let parts = parts(&console, inside).await;
     let ready = parts.iter().all(|part| part.ok || !part.matters);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    if !may_look_inside(&peer, asked.as_ref()) {
+    if !inside {
         return (status, if ready { "ready\n" } else { "not ready\n" }).into_response();
     }
     (status, Json(Said { ready, parts })).into_response()
@@ -74,9 +76,10 @@ struct Said {
     parts: Vec<Part>,
 }
 
-async fn parts(console: &Console) -> Vec<Part> {
-    let (mut parts, target) =
-        tokio::join!(database(&console.health.pool), target(console.health.target.as_ref()));
+async fn parts(console: &Console, inside: bool) -> Vec<Part> {
+    let target =
+        async { if inside { target(console.health.target.as_ref()).await } else { Vec::new() } };
+    let (mut parts, target) = tokio::join!(database(&console.health.pool), target);
     parts.extend(target);
     if console.stop.is_cancelled() {
         parts.push(Part::new("server", false, true, "It was told to stop."));

@@ -30,10 +30,18 @@ impl Control {
             return Err(Problem::conflict("Nothing is warm here any more."));
         };
 
-        let until = (warm.until + Duration::minutes(minutes.into())).min(now + LONGEST);
-        wishes::set_warm_until(&mut tx, placement.id, until.max(warm.until))
-            .await
-            .or_problem(origin)?;
+        let until =
+            (warm.until + Duration::minutes(minutes.into())).min(now + LONGEST).max(warm.until);
+        // The row says what it became, where a day from now is less than was asked for.
+        let minutes = match u32::try_from((until - warm.until).whole_minutes()) {
+            Ok(0) | Err(_) => {
+                return Err(Problem::conflict(
+                    "It is kept for a day already, the longest there is.",
+                ));
+            }
+            Ok(minutes) => minutes,
+        };
+        wishes::set_warm_until(&mut tx, placement.id, until).await.or_problem(origin)?;
         let deed = Deed::WarmthExtended { slot: warm.slot, minutes };
         let row = asked.entry(&permit, placement.subject(None), deed);
         self.wake(&mut tx, origin, placement.id).await?;

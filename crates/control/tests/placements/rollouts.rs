@@ -302,11 +302,16 @@ async fn warmth_is_extended_up_to_a_day_and_never_ended_under_a_rollout(pool: Pg
 
     control.extend_warmth(admin, staging, 10).await.expect("extended");
     assert_eq!(warm().await.0.until - before.until, time::Duration::minutes(10));
-    for _ in 0..3 {
-        control.extend_warmth(admin, staging, 24 * 60).await.expect("extended");
-    }
+    control.extend_warmth(admin, staging, 24 * 60).await.expect("extended");
+    conflict(&control.extend_warmth(admin, staging, 24 * 60).await.expect_err("a day already"));
     let (extended, now) = warm().await;
     assert!(extended.until <= now + time::Duration::hours(24));
+    let rows = world.rows().await;
+    let told = rows.iter().rev().find_map(|row| match row.deed {
+        Deed::WarmthExtended { minutes, .. } => Some(minutes),
+        _ => None,
+    });
+    assert!(told.is_some_and(|minutes| minutes < 24 * 60), "what it became: {told:?}");
     assert_eq!(
         control.extend_warmth(admin, staging, 0).await.unwrap_err().field(),
         Some("minutes")
