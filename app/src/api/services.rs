@@ -105,9 +105,7 @@ pub async fn change_configuration(
     based_on: String,
     #[server(flatten)] limits: LimitsForm,
 ) -> Answer<i32> {
-    let variables = domain::configuration::Variables::parse(&variables)
-        .map_err(|wrong| domain::error::Problem::invalid("variables", wrong))?;
     let limits = limits.parse()?;
     let based_on = typed::number("based_on", &based_on)?;
-    Ok(control().change_configuration(&asked()?, placement, variables, limits, based_on).await?)
+    Ok(control().write_configuration(&asked()?, placement, &variables, limits, based_on).await?)
 }

@@ -31,6 +31,7 @@ pub(crate) fn may_placement(actor: &Actor, scope: Scope, protection: Protection)
         roll_back: may(Action::RolloutRollBack),
         promote: may(Action::RolloutPromote),
         configure: may(Action::ConfigurationEdit),
+        secrets: may(Action::SecretSet),
         release: may(Action::ReleaseCreate),
         edit: may(Action::PlacementScale),
         logs: may(Action::LogsView),

@@ -2,7 +2,7 @@
 //! "what would change?". Everything is compared line by line, so nothing that differs is left out.
 
 use domain::{
-    configuration::Variables,
+    configuration::{Configuration, VariableType, Variables, secret::Secrets},
     history::Change,
     name::HostName,
     policy::Policy,
@@ -21,10 +21,11 @@ pub(crate) fn of_spec(before: Option<&ServiceSpec>, after: &ServiceSpec) -> Vec<
 
 /// Between two configurations.
 pub(crate) fn of_configuration(
-    before: Option<(&Variables, &Limits)>,
-    after: (&Variables, &Limits),
+    before: Option<&Configuration>,
+    after: (&Variables, &Secrets, &Limits),
 ) -> Vec<Change> {
-    between(before.map(configuration).unwrap_or_default(), configuration(after))
+    let before = before.map(|one| configuration((&one.variables, &one.secrets, &one.limits)));
+    between(before.unwrap_or_default(), configuration(after))
 }
 
 /// Between two policies.
@@ -68,8 +69,8 @@ fn parts(parts: &PlanParts) -> Lines {
         vec![line("release", &parts.release.name), line("image", parts.release.image.short())];
     lines.extend(spec(&parts.release.spec));
     lines.push(line("configuration", parts.configuration.number));
-    let limits = &parts.configuration.limits;
-    lines.extend(configuration((&parts.configuration.variables, limits)));
+    let Configuration { variables, secrets, limits, .. } = &parts.configuration;
+    lines.extend(configuration((variables, secrets, limits)));
     lines
 }
 
@@ -106,12 +107,18 @@ fn spec(spec: &ServiceSpec) -> Lines {
     ]
 }
 
-fn configuration((variables, limits): (&Variables, &Limits)) -> Lines {
-    // A variable that is there and empty is not one that is not there.
-    let shown =
-        |value: &str| if value.is_empty() { "(empty)".to_owned() } else { value.to_owned() };
-    let mut lines: Lines =
-        variables.0.iter().map(|(name, value)| (name.to_string(), shown(value))).collect();
+fn configuration((variables, secrets, limits): (&Variables, &Secrets, &Limits)) -> Lines {
+    let mut lines = Lines::new();
+    for (name, variable) in &variables.0 {
+        lines.push(line(name.as_str(), variable.shown()));
+        if *variable.kind() != VariableType::Text {
+            lines.push(line(&format!("type of {name}"), variable.kind().as_words()));
+        }
+        lines.push(line(&format!("what {name} is for"), variable.description()));
+    }
+    for (name, version) in &secrets.0 {
+        lines.push(line(name.as_str(), format!("secret, version {}", version.version)));
+    }
     lines.push(line("CPU", format!("{} cores", f64::from(limits.cpu_millis) / 1000.0)));
     lines.push(line("memory", bytes(limits.memory_bytes)));
     lines.push(line("processes", limits.pids));
@@ -171,14 +178,30 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::{
+        configuration::{Variable, secret::Version},
+        id::{ConfigurationId, SecretId},
+    };
 
     #[test]
     fn what_was_added_changed_and_removed_is_told_and_nothing_else() {
-        let before = Variables::parse("A=1\nB=2\nC=").expect("good");
-        let after = Variables::parse("B=3\nC=\nD=4").expect("good");
-        let limits = Limits::DEFAULT;
+        let parse = |lines| Variables::parse(lines, &Variables::default()).expect("good");
+        let secrets = |version| {
+            let version = Version { secret: SecretId(uuid::Uuid::nil()), version };
+            Secrets([("KEY".parse().expect("a name"), version)].into())
+        };
+        let before = Configuration {
+            id: ConfigurationId(uuid::Uuid::nil()),
+            number: 1,
+            variables: parse("A=1\nB=2\nC="),
+            secrets: secrets(1),
+            limits: Limits::DEFAULT,
+        };
+        let mut after = parse("B=3\nC=\nD=4");
+        let flag = Variable::new(VariableType::YesNo, "yes").expect("good");
+        after.0.insert("E".parse().expect("a name"), flag.described("New door").expect("good"));
 
-        let changes = of_configuration(Some((&before, &limits)), (&after, &limits));
+        let changes = of_configuration(Some(&before), (&after, &secrets(2), &Limits::DEFAULT));
 
         let told = |what: &str, before: Option<&str>, after: Option<&str>| {
             one(what, before.map(str::to_owned), after.map(str::to_owned))
@@ -188,6 +211,10 @@ mod tests {
             [
                 told("B", Some("2"), Some("3")),
                 told("D", None, Some("4")),
+                told("E", None, Some("yes")),
+                told("type of E", None, Some("yes or no")),
+                told("what E is for", None, Some("New door")),
+                told("KEY", Some("secret, version 1"), Some("secret, version 2")),
                 told("A", Some("1"), None)
             ]
         );

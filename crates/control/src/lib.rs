@@ -6,6 +6,7 @@
 mod board;
 mod canary;
 mod changes;
+mod configurations;
 mod environments;
 mod fault;
 mod first_admin;

@@ -77,6 +77,17 @@ fn somebody_was_first(other: &Standing) -> Problem {
     Problem::Conflict { sentence, rollout: Some(other.id) }
 }
 
+/// A deploy as it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deploy<'a> {
+    pub release: ReleaseId,
+    /// The newest rollout that the page showed.
+    pub newest: Option<RolloutId>,
+    pub reason: Option<&'a str>,
+    /// Whether what is active is asked to give way.
+    pub replace: bool,
+}
+
 /// What a verb does to a placement's queue, collected until it commits.
 pub(crate) struct Turn<'a> {
     pub asked: &'a Asked,
@@ -190,7 +201,26 @@ impl Control {
             return Ok(made);
         }
 
-        let known = store::releases::load(&mut tx, release).await.or_problem(origin)?;
+        let deploy = Deploy { release, newest, reason: reason.as_deref(), replace };
+        let (id, rows) = self.queue_deploy(&mut tx, asked, &permit, &placement, deploy).await?;
+        self.remember(&mut tx, asked, "rollouts/start", &id).await?;
+        self.wake(&mut tx, origin, placement.id).await?;
+        self.commit(tx, origin, &rows).await?;
+        Ok(id)
+    }
+
+    /// Queues a deploy with the newest configuration, in a transaction that holds the placement. The
+    /// rows that tell of it are the caller's to write.
+    pub(crate) async fn queue_deploy(
+        &self,
+        tx: &mut Tx,
+        asked: &Asked,
+        permit: &Permit,
+        placement: &Placement,
+        deploy: Deploy<'_>,
+    ) -> Result<(RolloutId, Vec<NewEntry>), Problem> {
+        let origin = &asked.origin;
+        let known = store::releases::load(tx, deploy.release).await.or_problem(origin)?;
         let known = known
             .filter(|known| known.release.service == placement.service)
             .ok_or_else(|| Problem::not_found("release"))?;
@@ -199,13 +229,13 @@ impl Control {
                 format!("{} is retired and is not deployed any more.", known.release.name);
             return Err(Problem::invalid("release", sentence));
         }
-        let configuration = store::configurations::newest(&mut tx, placement.id)
+        let configuration = store::configurations::newest(tx, placement.id)
             .await
             .or_problem(origin)?
             .ok_or_else(|| Problem::not_found("configuration"))?;
 
-        let queue = self.queue_of(&mut tx, asked, &placement).await?;
-        queue.expect_newest(newest)?;
+        let queue = self.queue_of(tx, asked, placement).await?;
+        queue.expect_newest(deploy.newest)?;
         if let Some(waiting) = queue.waiting.as_ref().filter(|w| w.kind == Kind::Rollback) {
             let sentence = format!(
                 "{} asked to roll back to {}, and no deploy takes that place. Start again after it.",
@@ -214,26 +244,16 @@ impl Control {
             return Err(Problem::Conflict { sentence, rollout: Some(waiting.id) });
         }
 
-        let mut turn = Turn {
-            asked,
-            permit: &permit,
-            placement: &placement,
-            reason: reason.as_deref(),
-            rows: Vec::new(),
-        };
-        if replace
+        let mut turn = Turn { asked, permit, placement, reason: deploy.reason, rows: Vec::new() };
+        if deploy.replace
             && let Some(active) = &queue.active
             && accept(&active.state, active.request.as_ref().map(|r| r.what), Ask::Abort).is_ok()
         {
-            turn.ask(&mut tx, active, Ask::Abort).await?;
+            turn.ask(tx, active, Ask::Abort).await?;
         }
-        let pair = Pair { release, configuration: configuration.id };
-        let id = turn.queue(&mut tx, Kind::Deploy, pair, &queue).await?;
-        let rows = turn.rows;
-        self.remember(&mut tx, asked, "rollouts/start", &id).await?;
-        self.wake(&mut tx, origin, placement.id).await?;
-        self.commit(tx, origin, &rows).await?;
-        Ok(id)
+        let pair = Pair { release: deploy.release, configuration: configuration.id };
+        let id = turn.queue(tx, Kind::Deploy, pair, &queue).await?;
+        Ok((id, turn.rows))
     }
 
     /// Asks something of a rollout that has not ended. One that still waits is aborted at once: the

@@ -8,7 +8,7 @@ pub mod sentence;
 
 use crate::{
     id::{GrantId, InvitationId, PlacementId, ReleaseId, RolloutId, SessionId, UserId},
-    name::{ContentId, Name, ReleaseName},
+    name::{ContentId, Name, ReleaseName, VariableName},
     role::{Action, Role},
     rollout::{Ask, Kind, Phase, Trouble},
     slot::Slot,
@@ -281,6 +281,17 @@ pub enum Deed {
     ConfigurationMade {
         number: i32,
     },
+    /// A secret has another value, by its version: the value is nowhere in a row. `number` is the
+    /// configuration that names it.
+    SecretSet {
+        name: VariableName,
+        version: i32,
+        number: i32,
+    },
+    SecretRemoved {
+        name: VariableName,
+        number: i32,
+    },
     ReleaseMade {
         release: ReleaseId,
         name: ReleaseName,
@@ -367,6 +378,8 @@ impl Deed {
             | Self::PlacementChanged
             | Self::EnvironmentChanged
             | Self::ConfigurationMade { .. }
+            | Self::SecretSet { .. }
+            | Self::SecretRemoved { .. }
             | Self::ReleaseMade { .. }
             | Self::RolloutQueued { .. }
             | Self::RolloutAsked { .. }

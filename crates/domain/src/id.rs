@@ -55,6 +55,8 @@ ids! {
     NodeId,
     /// A numbered revision of a placement's variables and limits.
     ConfigurationId,
+    /// A secret of a placement, over all its versions.
+    SecretId,
     /// An immutable image with the spec of its service.
     ReleaseId,
     /// One attempt to make a release with a configuration live.

@@ -8,7 +8,7 @@ use crate::{
     slot::{PerSlot, Slot},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 use time::OffsetDateTime;
 
 /// A placement as a driver needs it: its names, and where its requests come in.
@@ -35,7 +35,7 @@ pub struct Claim {
 }
 
 /// All that is needed to fill a slot with instances. The same plan gives the same slot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub place: Place,
     /// The rollout whose instances these are. Its id is in their names and labels.
@@ -45,12 +45,42 @@ pub struct Plan {
     pub configuration: ConfigurationId,
     pub image: ContentId,
     pub spec: ServiceSpec,
-    pub variables: Vec<(VariableName, String)>,
+    /// Secrets among them.
+    pub variables: PlanVariables,
     pub limits: Limits,
     /// How many instances.
     pub size: u16,
     /// Whether the environment's policy lets an image run as root.
     pub root_allowed: bool,
+}
+
+/// What instances are told. The values of secrets are among them, so it is neither stored nor printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PlanVariables(Vec<(VariableName, String)>);
+
+impl PlanVariables {
+    /// Names with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&VariableName, &str)> {
+        self.0.iter().map(|(name, value)| (name, value.as_str()))
+    }
+}
+
+impl FromIterator<(VariableName, String)> for PlanVariables {
+    fn from_iter<I: IntoIterator<Item = (VariableName, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl Extend<(VariableName, String)> for PlanVariables {
+    fn extend<I: IntoIterator<Item = (VariableName, String)>>(&mut self, variables: I) {
+        self.0.extend(variables);
+    }
+}
+
+impl fmt::Debug for PlanVariables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name.as_str())).finish()
+    }
 }
 
 /// What a target says of a placement. A target that can not be reached is an error, never this.
@@ -226,4 +256,17 @@ pub struct TargetFacts {
     pub memory_bytes: u64,
     /// What works and what does not, each a finding.
     pub findings: Vec<Finding>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PlanVariables;
+
+    #[test]
+    fn a_plan_that_is_printed_names_its_variables_and_no_value() {
+        let told =
+            PlanVariables::from_iter([("KEY".parse().expect("a name"), "hunter2".to_owned())]);
+
+        assert_eq!(format!("{told:?}"), "{\"KEY\"}");
+    }
 }

@@ -4,7 +4,7 @@
 //! is checked again.
 
 use crate::{
-    configuration::Configuration,
+    configuration::{Configuration, secret::SecretCard},
     environment::Environment,
     history::{Change, Origin},
     id::{
@@ -48,6 +48,7 @@ pub struct Allowed {
     pub roll_back: bool,
     pub promote: bool,
     pub configure: bool,
+    pub secrets: bool,
     pub release: bool,
     pub edit: bool,
     pub logs: bool,
@@ -194,6 +195,8 @@ pub struct PlacementCard {
     /// All that it is reached by; the address has the first one.
     pub host_names: Vec<HostName>,
     pub configuration: Configuration,
+    /// Those that the configuration names, in the order of their names.
+    pub secrets: Vec<SecretCard>,
     pub policy: Policy,
     /// Pairs that were live, newest first, at most 10, not the live one: where one can go back to.
     pub earlier: Vec<Earlier>,
@@ -475,6 +478,19 @@ pub struct NewServicePage {
     pub environments: Vec<Name>,
     /// Under which names services come: `SERVICE.PROJECT.ENVIRONMENT.localhost`.
     pub base_domain: HostName,
+}
+
+/// What a service is told in one environment, to be changed there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigurationPage {
+    /// The history's head before the first query: the stream goes on from here.
+    pub number: i64,
+    pub project: Name,
+    pub service: Name,
+    /// The newest, which a change is based on.
+    pub card: PlacementCard,
+    /// Where else the viewer sees this service, in order, and here.
+    pub environments: Vec<Name>,
 }
 
 /// What a service wrote in one environment.

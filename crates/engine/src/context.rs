@@ -26,7 +26,6 @@ pub(crate) struct Context {
     pub pool: Pool,
     pub target: Arc<dyn Target>,
     /// Opens secrets, at the moment they are handed to a target.
-    #[expect(dead_code, reason = "the first secret that reaches a target takes this line away")]
     pub vault: Arc<Vault>,
     pub hub: Hub,
     pub healths: Healths,

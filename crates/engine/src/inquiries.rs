@@ -1,12 +1,12 @@
 //! Questions that only the target can answer: taken one at a time by whichever node is first, asked,
 //! and answered into their row.
 
-use crate::{chain, context::Context};
+use crate::{chain, context::Context, told::told};
 use anyhow::Context as _;
 use domain::{
     id::{PlacementId, ReleaseId},
     release::Pair,
-    target::Plan,
+    target::{Plan, PlanVariables},
     view::InquiryAnswer,
 };
 use std::{sync::Arc, time::Duration};
@@ -96,6 +96,7 @@ async fn could_i(
     let parts =
         store::releases::plan_parts(&mut conn, pair).await?.context("the release is gone")?;
     drop(conn);
+    let secrets = told(context, &parts.configuration).await?.finding(false);
     let observed = context.target.observe(&placement.place).await?;
     let plan = Plan {
         place: placement.place.clone(),
@@ -106,11 +107,14 @@ async fn could_i(
         configuration: parts.configuration.id,
         image: parts.release.image,
         spec: parts.release.spec,
-        variables: parts.configuration.variables.0.into_iter().collect(),
+        // Whether there is room is asked without what instances are told.
+        variables: PlanVariables::default(),
         limits: parts.configuration.limits,
         size: placement.size.count(),
         root_allowed: placement.policy.root_allowed,
     };
     let live = observed.route.and_then(|route| route.live);
-    Ok(InquiryAnswer::Findings { findings: context.target.preflight(&plan, live).await? })
+    let mut findings = context.target.preflight(&plan, live).await?;
+    findings.extend(secrets);
+    Ok(InquiryAnswer::Findings { findings })
 }

@@ -27,6 +27,7 @@ mod rollouts;
 mod rows;
 mod sampler;
 mod settled;
+mod told;
 
 use context::Context;
 use domain::id::NodeId;

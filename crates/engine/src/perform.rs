@@ -1,7 +1,7 @@
 //! A command of a step, carried out on the target. What comes back is weighed by the next step;
 //! nothing is decided here.
 
-use crate::{chain, placement::Turn};
+use crate::{chain, placement::Turn, told::told};
 use domain::{
     id::RolloutId,
     rollout::{
@@ -9,7 +9,7 @@ use domain::{
         step::{Command, Reply, Routed},
     },
     slot::Slot,
-    target::{Answer, Finding, Plan, Probe, Verdict},
+    target::{Answer, Finding, Plan, PlanVariables, Probe, Verdict},
 };
 use std::time::Instant;
 use store::{releases::PlanParts, rollouts::Current};
@@ -87,24 +87,33 @@ async fn fill(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> 
             let mut conn = turn.context.pool.acquire().await?;
             let parts = store::releases::plan_parts(&mut conn, previous.pair).await?;
             let parts = parts.ok_or_else(|| anyhow::anyhow!("the previous pair is not stored"))?;
-            plan(turn, parts, previous.maker, pinned.size, true)
+            drop(conn);
+            let variables = variables(turn, &parts).await?;
+            plan(turn, parts, variables, previous.maker, pinned.size, true)
         }
-        None => plan(
-            turn,
-            current.parts.clone(),
-            pinned.maker,
-            pinned.size,
-            current.rollout.policy.root_allowed || current.rollout.kind == Kind::Rollback,
-        ),
+        None => {
+            let root =
+                current.rollout.policy.root_allowed || current.rollout.kind == Kind::Rollback;
+            let variables = variables(turn, &current.parts).await?;
+            plan(turn, current.parts.clone(), variables, pinned.maker, pinned.size, root)
+        }
     };
     turn.context.target.ensure(&claim, slot, &plan).await?;
     Ok(())
+}
+
+/// What instances of this pair are told. A value that is lost is refused: asking again brings it not
+/// back.
+async fn variables(turn: &Turn<'_>, parts: &PlanParts) -> anyhow::Result<PlanVariables> {
+    let told = told(turn.context, &parts.configuration).await?;
+    told.whole().map_err(|reason| Error::Refused { target: "the vault".to_owned(), reason }.into())
 }
 
 /// What a slot is filled with.
 pub(crate) fn plan(
     turn: &Turn<'_>,
     parts: PlanParts,
+    variables: PlanVariables,
     maker: RolloutId,
     size: u16,
     root_allowed: bool,
@@ -117,7 +126,7 @@ pub(crate) fn plan(
         configuration: parts.configuration.id,
         image: parts.release.image,
         spec: parts.release.spec,
-        variables: parts.configuration.variables.0.into_iter().collect(),
+        variables,
         limits: parts.configuration.limits,
         size,
         root_allowed,
@@ -127,9 +136,16 @@ pub(crate) fn plan(
 async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
     let rollout = &current.rollout;
     let live = turn.memory.route.as_ref().and_then(|route| route.live);
+    let told = told(turn.context, &current.parts.configuration)
+        .await
+        .map_err(|error| debug!(error = chain(&error), "The secrets could not be read"))
+        .ok()?;
+    let secrets = told.finding(holds(turn, rollout).is_some());
+    // Whether there is room is asked without what instances are told.
     let plan = plan(
         turn,
         current.parts.clone(),
+        PlanVariables::default(),
         rollout.id,
         turn.placement.size.count(),
         rollout.policy.root_allowed,
@@ -145,6 +161,7 @@ async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
             .ok(),
     };
     let mut findings = findings?;
+    findings.extend(secrets);
     if current.parts.retired && rollout.kind == Kind::Deploy {
         findings.push(Finding {
             question: "The release may be deployed".to_owned(),

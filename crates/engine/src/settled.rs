@@ -371,7 +371,15 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
         return Ok(Next::In(LOOK));
     };
     // It runs already: a policy edited since does not take it away.
-    let plan = perform::plan(&turn, parts, live.maker, turn.placement.size.count(), true);
+    let variables = match crate::told::told(turn.context, &parts.configuration).await?.whole() {
+        Ok(variables) => variables,
+        Err(lost) => {
+            note(&turn, Some(&format!("instances are missing, and {lost}"))).await?;
+            return Ok(Next::In(LOOK));
+        }
+    };
+    let size = turn.placement.size.count();
+    let plan = perform::plan(&turn, parts, variables, live.maker, size, true);
     let claim = turn.held.claim(None);
     if let Err(error) = turn.context.target.ensure(&claim, live.slot, &plan).await {
         note(&turn, Some(&format!("instances are missing: {}", crate::chain(&error)))).await?;

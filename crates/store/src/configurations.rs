@@ -1,8 +1,9 @@
-//! Configurations: immutable, numbered revisions of a placement's variables and limits.
+//! Configurations: immutable, numbered revisions of a placement's variables, secret
+//! versions and limits.
 
 use crate::{Conn, Result};
 use domain::{
-    configuration::{Configuration, Variables},
+    configuration::{Configuration, Variables, secret::Secrets},
     id::{ConfigurationId, PlacementId, UserId},
     service::Limits,
 };
@@ -18,7 +19,8 @@ pub async fn newest_of(
         r#"
         select distinct on (placement_id)
             placement_id as "placement: PlacementId", id as "id: ConfigurationId", number,
-            variables as "variables: Json<Variables>", limits as "limits: Json<Limits>"
+            variables as "variables: Json<Variables>", secrets as "secrets: Json<Secrets>",
+            limits as "limits: Json<Limits>"
         from configurations
         where placement_id = any($1)
         order by placement_id, number desc
@@ -34,6 +36,7 @@ pub async fn newest_of(
                 id: row.id,
                 number: row.number,
                 variables: row.variables.0,
+                secrets: row.secrets.0,
                 limits: row.limits.0,
             };
             (row.placement, configuration)
@@ -54,7 +57,8 @@ pub async fn of_placement(
 ) -> Result<Option<Configuration>> {
     let row = sqlx::query!(
         r#"
-        select number, variables as "variables: Json<Variables>", limits as "limits: Json<Limits>"
+        select number, variables as "variables: Json<Variables>",
+            secrets as "secrets: Json<Secrets>", limits as "limits: Json<Limits>"
         from configurations where id = $1 and placement_id = $2
         "#,
         id.0,
@@ -66,6 +70,7 @@ pub async fn of_placement(
         id,
         number: row.number,
         variables: row.variables.0,
+        secrets: row.secrets.0,
         limits: row.limits.0,
     }))
 }
@@ -80,13 +85,15 @@ pub async fn add(
 ) -> Result<()> {
     sqlx::query!(
         r#"
-        insert into configurations (id, placement_id, number, variables, limits, made_by, made_by_name)
-        values ($1, $2, $3, $4, $5, $6, $7)
+        insert into configurations
+            (id, placement_id, number, variables, secrets, limits, made_by, made_by_name)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
         "#,
         configuration.id.0,
         placement.0,
         configuration.number,
         Json(&configuration.variables) as _,
+        Json(&configuration.secrets) as _,
         Json(&configuration.limits) as _,
         by.0,
         by_name,

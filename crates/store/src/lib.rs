@@ -23,6 +23,7 @@ pub mod projects;
 pub mod refusals;
 pub mod releases;
 pub mod rollouts;
+pub mod secrets;
 pub mod services;
 pub mod sessions;
 pub mod targets;

@@ -3,7 +3,7 @@
 
 use crate::{Conn, Result, words::word};
 use domain::{
-    configuration::{Configuration, Variables},
+    configuration::{Configuration, Variables, secret::Secrets},
     id::{ConfigurationId, ReleaseId, ServiceId, UserId},
     name::{ContentId, ImageReference, ReleaseName},
     release::{ImageFacts, Pair, Release},
@@ -45,7 +45,8 @@ pub async fn plan_parts_of(conn: &mut Conn, pairs: &[Pair]) -> Result<Vec<PlanPa
             r.reference, r.spec as "spec: Json<ServiceSpec>", r.made_at,
             r.retired_at is not null as "retired!",
             c.id as "configuration: ConfigurationId", c.number,
-            c.variables as "variables: Json<Variables>", c.limits as "limits: Json<Limits>"
+            c.variables as "variables: Json<Variables>", c.secrets as "secrets: Json<Secrets>",
+            c.limits as "limits: Json<Limits>"
         from unnest($1::uuid[], $2::uuid[]) with ordinality as w (release_id, configuration_id, place)
         join releases r on r.id = w.release_id
         join configurations c on c.id = w.configuration_id
@@ -72,6 +73,7 @@ pub async fn plan_parts_of(conn: &mut Conn, pairs: &[Pair]) -> Result<Vec<PlanPa
                     id: row.configuration,
                     number: row.number,
                     variables: row.variables.0,
+                    secrets: row.secrets.0,
                     limits: row.limits.0,
                 },
                 retired: row.retired,

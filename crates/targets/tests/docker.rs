@@ -214,12 +214,12 @@ impl Harness for Machine {
 
     fn slow_plan(&self, place: &Place, size: u16) -> Plan {
         let delay = ("HELLO_START_DELAY_MS".parse().expect("a name"), "1500".to_owned());
-        Plan { variables: vec![delay], ..self.plan(place, size) }
+        Plan { variables: [delay].into_iter().collect(), ..self.plan(place, size) }
     }
 
     fn dying_plan(&self, place: &Place) -> Plan {
         let crash = ("HELLO_CRASH_AFTER_S".parse().expect("a name"), "0.2".to_owned());
-        Plan { variables: vec![crash], ..self.plan(place, 1) }
+        Plan { variables: [crash].into_iter().collect(), ..self.plan(place, 1) }
     }
 
     fn root_plan(&self, place: &Place) -> Plan {

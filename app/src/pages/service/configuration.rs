@@ -79,7 +79,7 @@ fn One(card: PlacementCard) -> impl IntoView {
                     .map(|(name, value)| {
                         view! {
                             <dt>{name.to_string()}</dt>
-                            <dd>{value}</dd>
+                            <dd>{value.shown()}</dd>
                         }
                     })
                     .collect_view()}
@@ -117,7 +117,11 @@ fn Change(card: PlacementCard) -> impl IntoView {
                 hint="One a line, NAME=value. Lines that begin with # are passed over. No secrets: everybody who sees the service reads this."
                 rows=10
                 mono=true
-                check=|typed: &str| Variables::parse(typed).err().map(|wrong| wrong.to_string())
+                check=|typed: &str| {
+                    Variables::parse(typed, &Variables::default())
+                        .err()
+                        .map(|wrong| wrong.to_string())
+                }
             />
             <LimitFields limits=LimitsForm::of(&configuration.limits) />
         </AskForm>

@@ -77,7 +77,7 @@ impl Control {
             earlier.entry(placement).or_default().push(one);
         }
 
-        let placements = drawn
+        let mut placements: Vec<_> = drawn
             .into_iter()
             .filter_map(|drawn| {
                 let id = drawn.cell.placement;
@@ -89,11 +89,13 @@ impl Control {
                     preview_address: self.address(known.place.preview_host_names.first()),
                     host_names: known.place.host_names,
                     configuration,
+                    secrets: Vec::new(),
                     policy: known.policy,
                     earlier: earlier.remove(&id).unwrap_or_default(),
                 })
             })
             .collect();
+        self.with_secrets(&mut conn, origin, &mut placements).await?;
         Ok(ServicePage {
             number,
             id,

@@ -120,7 +120,8 @@ async fn a_release_and_a_rollout_say_what_they_change(pool: PgPool) {
     let staging = world.placement(hello, "staging").await;
     let (one, two) = (world.release(hello, "1").await, world.release(hello, "2").await);
     world.deploy(staging, one).await;
-    let variables = domain::configuration::Variables::parse("A=1").expect("good");
+    let none = domain::configuration::Variables::default();
+    let variables = domain::configuration::Variables::parse("A=1", &none).expect("good");
     let limits = domain::service::Limits::DEFAULT;
     world
         .control

@@ -4,7 +4,7 @@
 use crate::world::{World, facts, name, spec};
 use control::Asked;
 use domain::{
-    configuration::Variables,
+    configuration::{Variables, import::Missing},
     error::Problem,
     history::Deed,
     id::{InquiryId, PlacementId, ProjectId, ReleaseId, ServiceId},
@@ -26,7 +26,7 @@ struct Stage {
     protected: PlacementId,
 }
 
-const VERBS: [(&str, Action); 16] = [
+const VERBS: [(&str, Action); 21] = [
     ("start_rollout", Action::RolloutStart),
     ("could_i", Action::RolloutStart),
     ("retry", Action::RolloutStart),
@@ -38,6 +38,11 @@ const VERBS: [(&str, Action); 16] = [
     ("promote", Action::RolloutPromote),
     ("edit_placement", Action::PlacementScale),
     ("change_configuration", Action::ConfigurationEdit),
+    ("write_configuration", Action::ConfigurationEdit),
+    ("import_variables", Action::ConfigurationEdit),
+    ("switch_flag", Action::ConfigurationEdit),
+    ("set_secret", Action::SecretSet),
+    ("remove_secret", Action::SecretSet),
     ("edit_service", Action::ServiceEdit),
     ("add_service", Action::ServiceEdit),
     ("look_up_image", Action::ReleaseCreate),
@@ -89,6 +94,29 @@ impl Stage {
                 .change_configuration(asked, placement, Variables::default(), Limits::DEFAULT, 0)
                 .await
                 .map(drop),
+            "write_configuration" => control
+                .write_configuration(asked, placement, "", Limits::DEFAULT, 0)
+                .await
+                .map(drop),
+            "import_variables" => {
+                control.import_variables(asked, placement, "", Missing::Keep, "", 0).await.map(drop)
+            }
+            "switch_flag" => {
+                let flag = "FLAG".parse().expect("a name");
+                control.switch_flag(asked, placement, &flag, true, 0, None, None).await.map(drop)
+            }
+            "set_secret" => {
+                let key = "KEY".parse().expect("a name");
+                control.set_secret(asked, placement, &key, "x", 99).await.map(drop)
+            }
+            "remove_secret" => {
+                let key = "KEY".parse().expect("a name");
+                match control.remove_secret(asked, placement, &key, 99).await {
+                    // Past the door: there is no such secret.
+                    Err(Problem::NotFound { what }) if what == "secret" => Ok(()),
+                    other => other,
+                }
+            }
             "edit_service" => control.edit_service(asked, self.service, spec()).await,
             "add_service" => control
                 .add_service(

@@ -272,7 +272,8 @@ async fn a_rollout_keeps_the_policy_and_the_configuration_of_its_start(pool: PgP
     let environment = world.environment("staging").await;
     let policy = domain::policy::Policy { passes: 7, ..before.rollout.policy.clone() };
     world.control.edit_policy(&world.admin, environment, policy).await.expect("edited");
-    let variables = domain::configuration::Variables::parse("A=1").expect("good");
+    let none = domain::configuration::Variables::default();
+    let variables = domain::configuration::Variables::parse("A=1", &none).expect("good");
     let limits = domain::service::Limits::DEFAULT;
     let changed =
         world.control.change_configuration(&world.admin, staging, variables, limits, 1).await;

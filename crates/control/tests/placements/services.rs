@@ -160,7 +160,7 @@ async fn of_two_who_edit_a_configuration_the_second_is_told(pool: PgPool) {
     let hello = world.service("hello").await;
     let staging = world.placement(hello, "staging").await;
     let change = async |lines: &str, based_on: i32| {
-        let variables = Variables::parse(lines).expect("good");
+        let variables = Variables::parse(lines, &Variables::default()).expect("good");
         world
             .control
             .change_configuration(&world.admin, staging, variables, Limits::DEFAULT, based_on)

@@ -25,6 +25,7 @@ pub struct World {
     pub control: Control,
     pub pool: PgPool,
     pub admin: Asked,
+    pub vault: Arc<Vault>,
     node: NodeId,
 }
 
@@ -46,13 +47,14 @@ pub fn spec() -> ServiceSpec {
 
 impl World {
     pub async fn new(pool: PgPool) -> Self {
-        let control = Control::new(pool.clone(), Settings::default(), Arc::new(Vault::in_memory()));
+        let vault = Arc::new(Vault::in_memory());
+        let control = Control::new(pool.clone(), Settings::default(), vault.clone());
         control.begin_installation().await.expect("environments");
         let admin = person(&control, &pool, "Root", &[(Role::Admin, Scope::Everything)]).await;
         let node = NodeId(Uuid::now_v7());
         let mut conn = pool.acquire().await.expect("a connection");
         store::nodes::register(&mut conn, node, None).await.expect("a node");
-        Self { control, pool, admin, node }
+        Self { control, pool, admin, vault, node }
     }
 
     pub async fn person(&self, name: &str, role: Role, scope: Scope) -> Asked {

@@ -161,6 +161,20 @@ impl Entry {
                 strong(thing),
                 plain(format!(", now number {number}")),
             ],
+            Deed::SecretSet { name, version, number } => vec![
+                plain("set the secret "),
+                strong(name),
+                plain(" of "),
+                strong(thing),
+                plain(format!(", version {version}, in configuration {number}")),
+            ],
+            Deed::SecretRemoved { name, number } => vec![
+                plain("removed the secret "),
+                strong(name),
+                plain(" of "),
+                strong(thing),
+                plain(format!(", from configuration {number} on")),
+            ],
             Deed::ReleaseMade { name, image, .. } => vec![
                 plain("made the release "),
                 of(name),

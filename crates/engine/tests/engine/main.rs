@@ -2,6 +2,7 @@
 //! can be cut off.
 
 mod logs;
+mod secrets;
 mod world;
 
 use domain::{

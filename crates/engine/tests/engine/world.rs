@@ -4,14 +4,15 @@
 
 use anyhow::{Context, bail};
 use domain::{
+    configuration::secret::Version,
     environment::Environment,
     history::{GENESIS, Prover},
     id::{
         ConfigurationId, EnvironmentId, NodeId, PlacementId, ProjectId, ReleaseId, RolloutId,
-        ServiceId, TargetId, UserId,
+        SecretId, ServiceId, TargetId, UserId,
     },
     live::Message,
-    name::ContentId,
+    name::{ContentId, VariableName},
     policy::Policy,
     release::{ImageFacts, Pair, Release},
     rollout::{Ask, Kind, Phase, Request, State},
@@ -133,7 +134,11 @@ impl World {
 
     /// Starts a control plane. The same number is the same node after a restart.
     pub async fn start(&self, node: u128) -> anyhow::Result<Engine> {
-        let vault = Arc::new(Vault::in_memory());
+        self.start_with(node, Arc::new(Vault::in_memory())).await
+    }
+
+    /// The same with a key that a test knows.
+    pub async fn start_with(&self, node: u128, vault: Arc<Vault>) -> anyhow::Result<Engine> {
         let settings = Settings { node: NodeId(Uuid::from_u128(node)), vault };
         Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await
     }
@@ -171,12 +176,44 @@ impl World {
         self.queue(Kind::Deploy, release).await
     }
 
+    /// Seals a value and makes the next configuration, which names it: what is queued from here on
+    /// has it.
+    pub async fn set_secret(
+        &mut self,
+        name: &str,
+        value: &str,
+        vault: &Vault,
+    ) -> anyhow::Result<()> {
+        let name: VariableName = name.parse()?;
+        let mut conn = self.pool.acquire().await?;
+        let version = match store::secrets::newest(&mut conn, self.id, &name).await? {
+            Some(known) => Version { version: known.version + 1, ..known },
+            None => {
+                let secret = SecretId(new());
+                store::secrets::add(&mut conn, secret, self.id, &name).await?;
+                Version { secret, version: 1 }
+            }
+        };
+        let sealed = vault.seal(&version.about(), value);
+        store::secrets::set(&mut conn, version, &sealed, self.user, "Ana").await?;
+        let mut next =
+            store::configurations::newest(&mut conn, self.id).await?.context("a configuration")?;
+        (next.id, next.number) = (ConfigurationId(new()), next.number + 1);
+        next.secrets.0.insert(name, version);
+        store::configurations::add(&mut conn, self.id, &next, self.user, "Ana").await?;
+        self.configuration = next.id;
+        Ok(())
+    }
+
     pub async fn queue(&self, kind: Kind, release: ReleaseId) -> anyhow::Result<RolloutId> {
+        self.queue_pair(kind, Pair { release, configuration: self.configuration }).await
+    }
+
+    pub async fn queue_pair(&self, kind: Kind, pair: Pair) -> anyhow::Result<RolloutId> {
         let id = RolloutId(new());
         let mut tx = self.pool.begin().await?;
         store::placements::lock(&mut tx, self.id).await?;
         let placement = store::placements::load(&mut tx, self.id).await?.context("placement")?;
-        let pair = Pair { release, configuration: self.configuration };
         let rollout = rollouts::New { id, kind, pair, by: self.user, by_name: "Ana", reason: None };
         rollouts::queue(&mut tx, &placement, &rollout).await?;
         store::wake::work(&mut tx, &self.id.to_string()).await?;

@@ -220,6 +220,8 @@ fn kinds(about: Option<&str>) -> Option<Vec<String>> {
             "placement_changed",
             "environment_changed",
             "configuration_made",
+            "secret_set",
+            "secret_removed",
             "release_made",
         ],
         _ => &[],

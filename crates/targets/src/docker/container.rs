@@ -131,7 +131,7 @@ fn environment(plan: &Plan, identity: &Identity, instance: &str) -> Vec<String> 
         .iter()
         .map(|(name, value)| (name.as_str(), value))
         .filter(|(name, _)| ours.iter().all(|(our, _)| our != name))
-        .chain(ours.iter().map(|(name, value)| (*name, value)))
+        .chain(ours.iter().map(|(name, value)| (*name, value.as_str())))
         .map(|(name, value)| format!("{name}={value}"))
         .collect()
 }
@@ -140,7 +140,10 @@ fn environment(plan: &Plan, identity: &Identity, instance: &str) -> Vec<String> 
 mod tests {
     use super::*;
     use crate::fake::sample;
-    use domain::{slot::Slot, target::Claim};
+    use domain::{
+        slot::Slot,
+        target::{Claim, PlanVariables},
+    };
     use std::net::Ipv4Addr;
 
     fn made(plan: &Plan, image_user: &str) -> ContainerCreateBody {
@@ -190,12 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_in_the_environment_of_a_container_and_nowhere_else() {
+        let mut plan = sample::plan(&sample::place("api"), 1);
+        let told = [("KEY".parse().expect("good"), "hunter2".to_owned())];
+        plan.variables = PlanVariables::from_iter(told);
+        let mut body = made(&plan, "1000");
+
+        let env = body.env.take().expect("there");
+        assert!(env.contains(&"KEY=hunter2".to_owned()));
+        assert!(!format!("{body:?}{plan:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn a_configuration_can_not_take_over_the_port() {
         let mut plan = sample::plan(&sample::place("api"), 1);
-        plan.variables = vec![
+        plan.variables = PlanVariables::from_iter([
             ("PORT".parse().expect("good"), "1".to_owned()),
             ("GREETING".parse().expect("good"), "a=b".to_owned()),
-        ];
+        ]);
 
         let env = made(&plan, "1000").env.expect("there");
 

@@ -88,6 +88,15 @@ impl Fake {
         self.behind(|machine| machine.behaviours.insert(release, behaviour));
     }
 
+    /// What an instance was told under a name.
+    #[must_use]
+    pub fn told(&self, instance: &str, name: &str) -> Option<String> {
+        let machine = self.machine();
+        let one = machine.containers.iter().find(|one| one.id == instance)?;
+        let told = one.variables.iter().find(|(known, _)| known.as_str() == name);
+        told.map(|(_, value)| value.to_owned())
+    }
+
     /// Puts an image on the machine.
     pub fn add_image(&self, image: ImageFacts) {
         self.behind(|machine| machine.images.push(image));

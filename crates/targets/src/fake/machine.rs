@@ -17,7 +17,7 @@ use domain::{
     name::{ContentId, Name},
     release::ImageFacts,
     slot::{PerSlot, Slot},
-    target::{Claim, Instance, InstanceState, Place, Plan},
+    target::{Claim, Instance, InstanceState, Place, Plan, PlanVariables},
 };
 use std::collections::{HashMap, HashSet};
 use time::OffsetDateTime;
@@ -69,6 +69,7 @@ pub(super) struct Container {
     pub maker: RolloutId,
     pub release: ReleaseId,
     pub configuration: ConfigurationId,
+    pub variables: PlanVariables,
     pub number: u16,
     pub epoch: i64,
     pub memory_bytes: u64,
@@ -332,6 +333,7 @@ impl Machine {
             maker: plan.maker,
             release: plan.release,
             configuration: plan.configuration,
+            variables: plan.variables.clone(),
             number,
             epoch: claim.epoch,
             memory_bytes: plan.limits.memory_bytes,

@@ -3,7 +3,7 @@
 use domain::{
     id::{ConfigurationId, PlacementId, ReleaseId, RolloutId},
     service::{Check, Exposure, Limits, ServiceSpec, Strategy},
-    target::{Place, Plan},
+    target::{Place, Plan, PlanVariables},
 };
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -68,7 +68,7 @@ pub fn plan(place: &Place, size: u16) -> Plan {
             strategy: Strategy::BlueGreen,
             writable_root: false,
         },
-        variables: vec![],
+        variables: PlanVariables::default(),
         limits: Limits { cpu_millis: 200, memory_bytes: 32 << 20, pids: 64 },
         size,
         root_allowed: false,
