@@ -71,4 +71,6 @@ ids! {
     SessionId,
     /// A question that only a target can answer.
     InquiryId,
+    /// One attempt to make an image from a commit.
+    BuildId,
 }

@@ -22,5 +22,6 @@ pub mod rollout;
 pub mod route;
 pub mod service;
 pub mod slot;
+pub mod source;
 pub mod target;
 pub mod view;

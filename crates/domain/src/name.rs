@@ -76,6 +76,8 @@ macro_rules! words {
     )*};
 }
 
+pub(crate) use words;
+
 words! {
     /// Name of a project, an environment or a service: a part of host names, so at most 40
     /// characters of `a-z`, `0-9` and single dashes, a letter first, no dash last.

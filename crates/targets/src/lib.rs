@@ -7,6 +7,7 @@
 //! What every driver promises stands at [`Target`] and is checked by [`contract`], for the real
 //! drivers and for the [`fake`] one alike.
 
+pub mod build;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod docker;
