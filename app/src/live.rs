@@ -12,7 +12,8 @@ use crate::{
     session::{Session, session},
 };
 use domain::{
-    id::{PlacementId, RolloutId},
+    build::view::BuildState,
+    id::{BuildId, PlacementId, RolloutId},
     live::{Message, Row, Sample},
     rollout::State,
 };
@@ -29,7 +30,7 @@ use std::{
 pub const SECONDS_KEPT: i64 = 120;
 /// Rows come in bursts: one question answers them all.
 const GATHER_ROWS_FOR: Duration = Duration::from_millis(150);
-/// States of ended rollouts are let go when there are more than so many.
+/// States of ended rollouts, and of ended builds, are let go when there are more than so many.
 const ROLLOUTS_KEPT: usize = 100;
 
 /// How the stream is.
@@ -54,6 +55,12 @@ pub enum Topics {
     Placements(Vec<PlacementId>),
     /// A placement, and what instances of it write: in the words of [`domain::log::Which`].
     Logs { placement: PlacementId, of: String },
+    /// Where every build stands that the viewer may see.
+    Builds,
+    /// Where a build stands, and what it writes after a line: the last that the page was drawn with.
+    /// Another line opens another stream, so a page keeps the one it began with. A line may come
+    /// twice after a gap; its number tells.
+    Build { build: BuildId, after: u64 },
 }
 
 impl Topics {
@@ -69,6 +76,8 @@ impl Topics {
             Self::Logs { placement, of } => {
                 format!("placement:{placement},logs:{placement}:{of}")
             }
+            Self::Builds => "builds".to_owned(),
+            Self::Build { build, after } => format!("build:{build},build-log:{build}:{after}"),
         }
     }
 }
@@ -99,6 +108,7 @@ struct Held {
     topics: Option<Topics>,
     samples: HashMap<PlacementId, ArcRwSignal<Seconds>>,
     rollouts: HashMap<RolloutId, ArcRwSignal<Option<State>>>,
+    builds: HashMap<BuildId, ArcRwSignal<Option<BuildState>>>,
     listeners: Vec<(u64, Listener)>,
     next_listener: u64,
     /// Who shows what instances write, if the page does.
@@ -219,6 +229,14 @@ impl Live {
         known.unwrap_or_default()
     }
 
+    /// What the stream said last of a build. `None` if it said nothing since it was opened.
+    #[must_use]
+    pub fn build(self, build: BuildId) -> ArcRwSignal<Option<BuildState>> {
+        let known =
+            self.held.try_update_value(|held| held.builds.entry(build).or_default().clone());
+        known.unwrap_or_default()
+    }
+
     /// Whether something that runs is followed, so that something is said each second.
     #[must_use]
     pub fn expects_samples(self) -> bool {
@@ -249,7 +267,11 @@ impl Live {
                 });
             }
             Message::Reset => self.ask_everything_again(),
-            Message::Log(_) | Message::LogInstances(_) => {
+            Message::Build { build, state } => {
+                self.held.update_value(|held| held.forget_ended_builds());
+                self.build(build).set(Some(*state));
+            }
+            Message::Log(_) | Message::LogInstances(_) | Message::BuildLog(_) => {
                 if let Some(Some((_, hear))) = self.held.try_with_value(|held| held.lines) {
                     hear.run(message);
                 }
@@ -264,12 +286,15 @@ impl Live {
         self.heard_samples.set(false);
         let rollouts = self.held.try_update_value(|held| {
             let known = held.build.get_or_insert_with(|| build.clone());
-            (*known != build, held.rollouts.values().cloned().collect::<Vec<_>>())
+            let rollouts = held.rollouts.values().cloned().collect::<Vec<_>>();
+            let builds = held.builds.values().cloned().collect::<Vec<_>>();
+            (*known != build, rollouts, builds)
         });
-        if let Some((other, rollouts)) = rollouts {
+        if let Some((other, rollouts, builds)) = rollouts {
             self.new_build.set(other);
             // What was said before a gap may be over; the rows since then make the page ask again.
             rollouts.iter().for_each(|state| state.set(None));
+            builds.iter().for_each(|state| state.set(None));
         }
     }
 
@@ -310,6 +335,15 @@ impl Held {
                 state.with_untracked(|state| state.as_ref().is_some_and(|s| s.phase.is_end()))
             };
             self.rollouts.retain(|_, state| !ended(state));
+        }
+    }
+
+    fn forget_ended_builds(&mut self) {
+        if self.builds.len() > ROLLOUTS_KEPT {
+            let ended = |state: &ArcRwSignal<Option<BuildState>>| {
+                state.with_untracked(|state| state.as_ref().is_some_and(|s| s.phase.is_end()))
+            };
+            self.builds.retain(|_, state| !ended(state));
         }
     }
 }

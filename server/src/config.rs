@@ -144,6 +144,23 @@ pub struct Given {
     #[arg(long, env = "PILOTHOUSE_MAX_CONNECTIONS", value_name = "COUNT", global = true)]
     pub max_connections: Option<u32>,
 
+    /// How many builds run side by side; the others wait. Default: 2.
+    #[arg(long, env = "PILOTHOUSE_BUILDS_AT_ONCE", value_name = "COUNT", global = true)]
+    pub builds_at_once: Option<u32>,
+
+    /// How long one build may take. Default: 30m.
+    #[arg(long, env = "PILOTHOUSE_BUILD_WITHIN", value_name = "TIME", global = true)]
+    pub build_within: Option<Span>,
+
+    /// How many days the log of a build is kept. What came of it is kept for ever. Default: 30.
+    #[arg(long, env = "PILOTHOUSE_BUILD_LOGS_DAYS", value_name = "DAYS", global = true)]
+    pub build_logs_days: Option<u32>,
+
+    /// How much the logs of all builds may take together, compressed, in MiB: the oldest go first.
+    /// Default: 1024.
+    #[arg(long, env = "PILOTHOUSE_BUILD_LOGS_MIB", value_name = "MIB", global = true)]
+    pub build_logs_mib: Option<u32>,
+
     /// How long a stop may take before what is left is cut off. Default: 10s.
     #[arg(long, env = "PILOTHOUSE_STOP_WITHIN", value_name = "TIME", global = true)]
     pub stop_within: Option<Span>,
@@ -170,7 +187,17 @@ pub struct Settings {
     pub log_level: String,
     pub policy: PolicyChanges,
     pub limits: Limits,
+    pub builds: Builds,
     pub stop_within: Duration,
+}
+
+/// How builds are carried out, and what is kept of what they wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Builds {
+    pub at_once: u32,
+    pub within: Duration,
+    pub logs_for: Duration,
+    pub logs_bytes: u64,
 }
 
 /// Bounds of what clients may take.
@@ -244,6 +271,10 @@ impl Given {
             max_streams_per_person: self.max_streams_per_person.or(less.max_streams_per_person),
             max_body_kib: self.max_body_kib.or(less.max_body_kib),
             max_connections: self.max_connections.or(less.max_connections),
+            builds_at_once: self.builds_at_once.or(less.builds_at_once),
+            build_within: self.build_within.or(less.build_within),
+            build_logs_days: self.build_logs_days.or(less.build_logs_days),
+            build_logs_mib: self.build_logs_mib.or(less.build_logs_mib),
             stop_within: self.stop_within.or(less.stop_within),
         }
     }
@@ -307,6 +338,17 @@ impl Settings {
                 connections: count("max_connections", given.max_connections, 4096, 16..=100_000)?
                     as usize,
             },
+            builds: Builds {
+                at_once: count("builds_at_once", given.builds_at_once, 2, 1..=64)?,
+                within: build_within(given.build_within)?,
+                logs_for: DAY * count("build_logs_days", given.build_logs_days, 30, 1..=3650)?,
+                logs_bytes: u64::from(count(
+                    "build_logs_mib",
+                    given.build_logs_mib,
+                    1024,
+                    1..=1_048_576,
+                )?) << 20,
+            },
             stop_within: given.stop_within.map_or(Duration::from_secs(10), |span| span.0),
             data_dir,
         })
@@ -354,6 +396,16 @@ impl Around {
     fn beside(&self, name: &str) -> PathBuf {
         self.program.parent().unwrap_or(&self.directory).join(name)
     }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn build_within(given: Option<Span>) -> Result<Duration, Refused> {
+    let within = given.map_or(Duration::from_secs(30 * 60), |span| span.0);
+    if (Duration::from_secs(1)..=DAY).contains(&within) {
+        return Ok(within);
+    }
+    Err(Refused::new("build_within", "It is not from 1s to 24h."))
 }
 
 fn count(

@@ -302,7 +302,11 @@ impl Follower {
             Message::Sample(sample) => {
                 self.outbox.put_sample(sample.placement, Arc::clone(&event.json));
             }
+            Message::Build { build, .. } => {
+                self.outbox.put_build(*build, Arc::clone(&event.json));
+            }
             Message::Row(_)
+            | Message::BuildLog(_)
             | Message::Hello { .. }
             | Message::Samples { .. }
             | Message::Log(_)

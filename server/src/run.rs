@@ -178,6 +178,9 @@ fn of_control(settings: &Settings) -> anyhow::Result<control::Settings> {
         base_domain: settings.base_domain.parse().context("base_domain")?,
         policy_of_open: settings.policy.apply(Policy::of_new(false)),
         policy_of_protected: settings.policy.apply(Policy::of_new(true)),
+        builds_at_once: settings.builds.at_once,
+        build_logs_for: settings.builds.logs_for,
+        build_logs_bytes: settings.builds.logs_bytes,
     })
 }
 

@@ -174,7 +174,10 @@ fn Found(inquiry: InquiryPage, service: Service, acts: Acts) -> impl IntoView {
             </section>
         }
         .into_any(),
-        InquiryAnswer::Expired | InquiryAnswer::Findings { .. } => view! {
+        InquiryAnswer::Expired
+        | InquiryAnswer::Findings { .. }
+        | InquiryAnswer::Refs(_)
+        | InquiryAnswer::Recipe(_) => view! {
             <section aria-labelledby="facts">
                 <h2 id="facts">"2. What it is"</h2>
                 <Failure problem=Problem::conflict(

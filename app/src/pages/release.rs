@@ -210,9 +210,12 @@ fn Answered(placement: String, inquiry: Resource<Answer<Option<InquiryPage>>>) -
                 </p>
             }
             .into_any(),
-            Some(InquiryAnswer::Expired | InquiryAnswer::Image(_)) => {
-                view! { <p class="soft">"The answer is too old: ask again."</p> }.into_any()
-            }
+            Some(
+                InquiryAnswer::Expired
+                | InquiryAnswer::Image(_)
+                | InquiryAnswer::Refs(_)
+                | InquiryAnswer::Recipe(_),
+            ) => view! { <p class="soft">"The answer is too old: ask again."</p> }.into_any(),
         }
     };
     view! {

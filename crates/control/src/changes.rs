@@ -2,6 +2,7 @@
 //! "what would change?". Everything is compared line by line, so nothing that differs is left out.
 
 use domain::{
+    build::Source,
     configuration::{Configuration, VariableType, Variables, secret::Secrets},
     history::Change,
     name::HostName,
@@ -26,6 +27,11 @@ pub(crate) fn of_configuration(
 ) -> Vec<Change> {
     let before = before.map(|one| configuration((&one.variables, &one.secrets, &one.limits)));
     between(before.unwrap_or_default(), configuration(after))
+}
+
+/// Between two sources; without one before, everything is new.
+pub(crate) fn of_source(before: Option<&Source>, after: &Source) -> Vec<Change> {
+    between(before.map(source).unwrap_or_default(), source(after))
 }
 
 /// Between two policies.
@@ -122,6 +128,24 @@ fn configuration((variables, secrets, limits): (&Variables, &Secrets, &Limits)) 
     lines.push(line("CPU", format!("{} cores", f64::from(limits.cpu_millis) / 1000.0)));
     lines.push(line("memory", bytes(limits.memory_bytes)));
     lines.push(line("processes", limits.pids));
+    lines
+}
+
+fn source(source: &Source) -> Lines {
+    let recipe = &source.recipe;
+    let mut lines = vec![
+        line("git address", &source.url),
+        line("built at", source.default_ref.short()),
+        line("folder", &recipe.folder),
+        line("recipe", recipe.file.as_ref().map_or("", |file| file.as_str())),
+        line("stage", recipe.stage.as_ref().map_or("", |stage| stage.as_str())),
+        line("platform", recipe.platform.as_ref().map_or("", |platform| platform.as_str())),
+        line("without cache", yes(recipe.no_cache)),
+        line("size budget", bytes(source.size_budget_bytes)),
+    ];
+    lines.extend(
+        recipe.arguments.iter().map(|(name, value)| line(&format!("argument {name}"), value)),
+    );
     lines
 }
 

@@ -88,7 +88,7 @@ impl Control {
     }
 
     /// Asking changes nothing, so it is no row of the history: its transaction just commits.
-    async fn inquire(
+    pub(crate) async fn inquire(
         &self,
         mut tx: Tx,
         asked: &Asked,

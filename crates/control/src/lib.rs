@@ -4,6 +4,7 @@
 //! can not be done is a [`Problem`], which the page shows as it is.
 
 mod board;
+mod builds;
 mod canary;
 mod changes;
 mod configurations;
@@ -27,6 +28,7 @@ mod sessions;
 mod settings;
 mod streams;
 
+pub use builds::{BuildWish, LogFile, LogWish};
 pub use fault::OrProblem;
 pub use permit::{Actor, Permit, Place, Refused};
 pub use sessions::{Authenticated, SignedIn};

@@ -2,12 +2,14 @@
 
 use crate::{Asked, Control, OrProblem, board, changes, places, services};
 use domain::{
+    build,
     error::Problem,
     history::Deed,
     id::{InquiryId, PlacementId, ReleaseId, ServiceId},
     name::ReleaseName,
     release::{Pair, Release, name_for},
     role::Action,
+    target::{Finding, Verdict},
     view::{InquiryAnswer, ReleaseAgainst, ReleasePage},
 };
 use std::collections::HashMap;
@@ -112,6 +114,14 @@ impl Control {
             pair.and_then(|pair| parts.iter().find(|parts| parts.pair() == *pair))
         };
 
+        let behind = store::builds::pages::behind(&mut conn, id).await.or_problem(origin)?;
+        let budget = match &behind {
+            Some((_, budget)) => *budget,
+            None => store::builds::source(&mut conn, service.id)
+                .await
+                .or_problem(origin)?
+                .map_or(build::SIZE_BUDGET_BYTES, |source| source.size_budget_bytes),
+        };
         let listed = Listed {
             id,
             name: known.release.name,
@@ -138,8 +148,19 @@ impl Control {
             service: service.name,
             row,
             spec: known.release.spec,
+            findings: size_finding(known.facts.size_bytes, budget).into_iter().collect(),
             facts: Some(known.facts),
+            built_from: behind.map(|(from, _)| from),
             against,
         })
     }
+}
+
+/// An image over the budget is worth knowing, and no reason to stop.
+fn size_finding(size: u64, budget: u64) -> Option<Finding> {
+    build::is_over(size, budget).then(|| Finding {
+        question: "Size within the budget".to_owned(),
+        verdict: Verdict::Warn,
+        detail: format!("{} MiB, {} MiB are the budget", size >> 20, budget >> 20),
+    })
 }

@@ -257,6 +257,8 @@ impl Control {
         store::idempotency::sweep(&mut tx).await?;
         store::invitations::sweep(&mut tx).await?;
         store::logs::sweep(&mut tx).await?;
+        let (keep, most) = (self.settings.build_logs_for, self.settings.build_logs_bytes);
+        store::builds::logs::sweep(&mut tx, keep, most).await?;
         let untold = failures::untold(&mut tx).await?;
         failures::sweep(&mut tx).await?;
         if untold.is_empty() {

@@ -1,6 +1,7 @@
 //! What verbs need to know of how the program was started.
 
 use domain::{name::HostName, policy::Policy};
+use std::time::Duration;
 
 /// Given once, at start.
 #[derive(Clone, Debug)]
@@ -17,6 +18,11 @@ pub struct Settings {
     /// protected. Those that are there keep theirs.
     pub policy_of_open: Policy,
     pub policy_of_protected: Policy,
+    /// How many builds run side by side: the engine's own limit, for the page that says who waits.
+    pub builds_at_once: u32,
+    /// How long logs of builds are kept, and how much of all of them.
+    pub build_logs_for: Duration,
+    pub build_logs_bytes: u64,
 }
 
 impl Default for Settings {
@@ -28,6 +34,9 @@ impl Default for Settings {
             base_domain: "localhost".parse().expect("localhost is a host name"),
             policy_of_open: Policy::of_new(false),
             policy_of_protected: Policy::of_new(true),
+            builds_at_once: 2,
+            build_logs_for: Duration::from_secs(30 * 24 * 60 * 60),
+            build_logs_bytes: 1 << 30,
         }
     }
 }

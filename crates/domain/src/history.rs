@@ -7,7 +7,8 @@
 pub mod sentence;
 
 use crate::{
-    id::{GrantId, InvitationId, PlacementId, ReleaseId, RolloutId, SessionId, UserId},
+    build,
+    id::{BuildId, GrantId, InvitationId, PlacementId, ReleaseId, RolloutId, SessionId, UserId},
     name::{ContentId, Name, ReleaseName, VariableName},
     role::{Action, Role},
     rollout::{Ask, Kind, Phase, Trouble},
@@ -365,9 +366,48 @@ pub enum Deed {
         lost: String,
         new: String,
     },
+    /// Where the code of a service is, or how it is built. What changed are the changes.
+    SourceChanged,
+    /// `asked` is the branch, tag or commit; `deploy_to` names the environments that follow.
+    BuildAsked {
+        build: BuildId,
+        number: i32,
+        asked: String,
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        deploy_to: Vec<Name>,
+    },
+    BuildCancelAsked {
+        build: BuildId,
+        number: i32,
+    },
+    /// A phase was entered: what came of the last one, or why it ended.
+    BuildEntered {
+        build: BuildId,
+        number: i32,
+        phase: build::Phase,
+        outcome: String,
+    },
+    /// "Build and deploy" built, and did not deploy.
+    BuildNotDeployed {
+        build: BuildId,
+        number: i32,
+        why: String,
+    },
 }
 
 impl Deed {
+    /// The build it is about, where it is about one.
+    #[must_use]
+    pub const fn build(&self) -> Option<BuildId> {
+        match self {
+            Self::BuildAsked { build, .. }
+            | Self::BuildCancelAsked { build, .. }
+            | Self::BuildEntered { build, .. }
+            | Self::BuildNotDeployed { build, .. } => Some(*build),
+            _ => None,
+        }
+    }
+
     /// Who may read a row of this kind.
     #[must_use]
     pub const fn visibility(&self) -> Visibility {
@@ -393,7 +433,12 @@ impl Deed {
             | Self::StraysRemoved { .. }
             | Self::RouteRestored { .. }
             | Self::RouteForeign { .. }
-            | Self::Drift { .. } => Visibility::View,
+            | Self::Drift { .. }
+            | Self::SourceChanged
+            | Self::BuildAsked { .. }
+            | Self::BuildCancelAsked { .. }
+            | Self::BuildEntered { .. }
+            | Self::BuildNotDeployed { .. } => Visibility::View,
             Self::FirstAdminMade { .. }
             | Self::AccessRecovered { .. }
             | Self::SignedIn { .. }

@@ -73,4 +73,6 @@ ids! {
     InquiryId,
     /// One attempt to make an image from a commit.
     BuildId,
+    /// The builds of a project that were asked for with one click.
+    BatchId,
 }

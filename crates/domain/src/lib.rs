@@ -4,6 +4,7 @@
 //! server call the same function of this crate.
 
 pub mod access;
+pub mod build;
 pub mod configuration;
 pub mod duration;
 pub mod environment;

@@ -4,8 +4,9 @@
 //! event's id, so a browser that lost the connection asks for what comes after it.
 
 use crate::{
+    build::{log::BuildPiece, view::BuildState},
     history::sentence::{Sentence, Tone},
-    id::{PlacementId, RolloutId},
+    id::{BuildId, PlacementId, RolloutId},
     log::{LogInstances, LogPiece},
     rollout::{Phase, State},
     slot::{PerSlot, Slot},
@@ -31,6 +32,10 @@ pub enum Message {
     Log(LogPiece),
     /// Whose lines these are. Latest wins.
     LogInstances(LogInstances),
+    /// Where a build stands, between two rows too. Latest wins.
+    Build { build: BuildId, state: Box<BuildState> },
+    /// Lines that a build wrote.
+    BuildLog(BuildPiece),
     /// What is kept does not reach back to where you were: load the page again.
     Reset,
     /// The server stops. Come back.
@@ -51,6 +56,9 @@ pub struct Row {
     pub rollout: Option<RolloutId>,
     /// The phase that was entered, where the row tells of one.
     pub phase: Option<Phase>,
+    /// The build it tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildId>,
 }
 
 /// What a placement did in one second.

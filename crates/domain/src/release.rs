@@ -67,7 +67,11 @@ pub fn name_for(
         Some(tag) if tag != "latest" => tag.chars().take(58).collect::<String>(),
         _ => image.short().to_owned(),
     };
-    let plain = plain.trim_start_matches(['_', '.', '-']);
+    free_name(plain.trim_start_matches(['_', '.', '-']), taken)
+}
+
+/// `plain`, with `-2` and so on behind it where that is taken.
+pub(crate) fn free_name(plain: &str, taken: &[String]) -> Result<ReleaseName, Wrong> {
     (1..)
         .map(|n| if n == 1 { plain.to_owned() } else { format!("{plain}-{n}") })
         .find(|name| !taken.contains(name))

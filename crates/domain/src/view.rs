@@ -4,6 +4,7 @@
 //! is checked again.
 
 use crate::{
+    build::view::BuiltFrom,
     configuration::{Configuration, secret::SecretCard},
     environment::Environment,
     history::{Change, Origin},
@@ -20,6 +21,7 @@ use crate::{
     rollout::{Ask, Kind, Phase, State},
     service::{ServiceSpec, Size},
     slot::Slot,
+    source::{RecipeGuess, Refs},
     target::Finding,
 };
 use serde::{Deserialize, Serialize};
@@ -291,6 +293,10 @@ pub struct ReleasePage {
     pub row: ReleaseRow,
     pub spec: ServiceSpec,
     pub facts: Option<ImageFacts>,
+    /// Where it was built, if it was built here.
+    pub built_from: Option<BuiltFrom>,
+    /// What is worth knowing before it is rolled out: an image over the budget.
+    pub findings: Vec<Finding>,
     /// For each placement: what would change there.
     pub against: Vec<ReleaseAgainst>,
     pub may: Allowed,
@@ -323,7 +329,11 @@ pub enum InquiryAnswer {
     Findings {
         findings: Vec<Finding>,
     },
-    /// What the target said, as a sentence.
+    /// The branches and tags of a repository.
+    Refs(Refs),
+    /// How a folder of it would be built, and why.
+    Recipe(RecipeGuess),
+    /// What the target, or git, said, as a sentence.
     Refused {
         why: String,
     },

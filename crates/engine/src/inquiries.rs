@@ -77,6 +77,9 @@ async fn ask(context: &Context, question: &Question) -> anyhow::Result<InquiryAn
             Ok(InquiryAnswer::Image(context.target.image(reference, *pull).await?))
         }
         Question::CouldI { placement, release } => could_i(context, *placement, *release).await,
+        Question::Refs { .. } | Question::Recipe { .. } => {
+            anyhow::bail!("Nothing here can speak to git yet.")
+        }
     }
 }
 

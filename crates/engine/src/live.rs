@@ -5,7 +5,7 @@
 
 use domain::{
     history::Visibility,
-    id::{PlacementId, RolloutId},
+    id::{BuildId, PlacementId, RolloutId},
     live::Message,
 };
 use std::{
@@ -35,6 +35,7 @@ pub struct Event {
     pub visibility: Visibility,
     pub placement: Option<PlacementId>,
     pub rollout: Option<RolloutId>,
+    pub build: Option<BuildId>,
     /// The row's number, where it is one.
     pub number: Option<i64>,
     pub message: Message,
@@ -122,10 +123,17 @@ impl Hub {
             Message::Sample(sample) => (Some(sample.placement), None, None),
             Message::Samples { placement, .. } => (Some(*placement), None, None),
             Message::Log(piece) => (Some(piece.placement), None, None),
-            Message::Hello { .. }
+            Message::Build { .. }
+            | Message::BuildLog(_)
+            | Message::Hello { .. }
             | Message::LogInstances(_)
             | Message::Reset
             | Message::Goodbye => (None, None, None),
+        };
+        let build = match &message {
+            Message::Build { build, .. } => Some(*build),
+            Message::Row(row) => row.build,
+            _ => None,
         };
         let sample = matches!(message, Message::Sample(_));
         let event = Arc::new(Event {
@@ -133,6 +141,7 @@ impl Hub {
             visibility,
             placement,
             rollout,
+            build,
             number,
             message,
             json: json.into(),

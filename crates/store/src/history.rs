@@ -7,7 +7,8 @@ mod pages;
 mod proving;
 
 pub use pages::{
-    Exported, FilterLists, Selection, Window, after, count, export, filter_lists, of_rollout, page,
+    Exported, FilterLists, Selection, Window, after, count, export, filter_lists, of_build,
+    of_rollout, page,
 };
 pub use proving::{grants_protect_history, prove};
 
@@ -181,6 +182,7 @@ impl Stored {
                 placement: None,
                 rollout: None,
                 phase: None,
+                build: None,
             }
         })
     }
@@ -204,6 +206,7 @@ pub fn row_of(number: i64, entry: &Entry) -> Row {
         placement: entry.subject.placement,
         rollout: entry.subject.rollout,
         phase,
+        build: entry.deed.build(),
     }
 }
 

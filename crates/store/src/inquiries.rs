@@ -5,6 +5,7 @@ use crate::{Conn, Result};
 use domain::{
     id::{InquiryId, NodeId, PlacementId, ProjectId, ReleaseId, ServiceId, TargetId, UserId},
     name::ImageReference,
+    source::{Folder, GitRef, GitUrl},
     view::InquiryAnswer,
 };
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use time::OffsetDateTime;
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// … and one that fetches an image from a registry.
 pub const PULL_WITHIN: Duration = Duration::from_secs(16 * 60);
+/// … and one that fetches a repository.
+pub const FETCH_WITHIN: Duration = Duration::from_secs(5 * 60);
 /// How long an answer can be used: a person thinks between looking up an image and making a release.
 pub const GOOD_FOR: Duration = Duration::from_secs(3600);
 /// The most open questions one person may have.
@@ -29,6 +32,10 @@ pub enum Question {
     Image { reference: ImageReference, pull: bool },
     /// Could this release be rolled out here? With the newest configuration.
     CouldI { placement: PlacementId, release: ReleaseId },
+    /// Which branches and tags are there?
+    Refs { url: GitUrl },
+    /// What would be built of this folder, and why?
+    Recipe { url: GitUrl, at: GitRef, folder: Folder },
 }
 
 impl Question {
@@ -39,6 +46,10 @@ impl Question {
             Self::Image { reference, pull: false } => format!("Which image is {reference}?"),
             Self::Image { reference, pull: true } => format!("Fetching {reference}"),
             Self::CouldI { .. } => "Could this release be rolled out here?".to_owned(),
+            Self::Refs { url } => format!("Which branches and tags are there at {url}?"),
+            Self::Recipe { url, at, .. } => {
+                format!("What would be built of {url} at {}?", at.short())
+            }
         }
     }
 
@@ -47,7 +58,10 @@ impl Question {
     pub const fn within(&self) -> Duration {
         match self {
             Self::Image { pull: true, .. } => PULL_WITHIN,
-            Self::Image { pull: false, .. } | Self::CouldI { .. } => ANSWER_WITHIN,
+            Self::Recipe { .. } => FETCH_WITHIN,
+            Self::Image { pull: false, .. } | Self::CouldI { .. } | Self::Refs { .. } => {
+                ANSWER_WITHIN
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! do what: that is `control`'s.
 
 pub mod board;
+pub mod builds;
 pub mod canary;
 pub mod configurations;
 pub mod environments;

@@ -4,7 +4,7 @@
 use crate::{Conn, Result, words::word};
 use domain::{
     configuration::{Configuration, Variables, secret::Secrets},
-    id::{ConfigurationId, ReleaseId, ServiceId, UserId},
+    id::{BuildId, ConfigurationId, ReleaseId, ServiceId, UserId},
     name::{ContentId, ImageReference, ReleaseName},
     release::{ImageFacts, Pair, Release},
     service::{Limits, ServiceSpec},
@@ -135,6 +135,29 @@ pub async fn add(
     by: UserId,
     by_name: &str,
 ) -> Result<()> {
+    insert(conn, release, facts, by, by_name, None).await
+}
+
+/// The same for a release of what `build` made.
+pub async fn add_built(
+    conn: &mut Conn,
+    release: &Release,
+    facts: &ImageFacts,
+    by: UserId,
+    by_name: &str,
+    build: BuildId,
+) -> Result<()> {
+    insert(conn, release, facts, by, by_name, Some(build)).await
+}
+
+async fn insert(
+    conn: &mut Conn,
+    release: &Release,
+    facts: &ImageFacts,
+    by: UserId,
+    by_name: &str,
+    build: Option<BuildId>,
+) -> Result<()> {
     sqlx::query!(
         r#"
         insert into images (id, facts) values ($1, $2)
@@ -147,8 +170,9 @@ pub async fn add(
     .await?;
     sqlx::query!(
         r#"
-        insert into releases (id, service_id, name, image_id, reference, spec, made_by, made_by_name, made_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        insert into releases (
+            id, service_id, name, image_id, reference, spec, made_by, made_by_name, made_at, build_id
+        ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         "#,
         release.id.0,
         release.service.0,
@@ -159,6 +183,7 @@ pub async fn add(
         by.0,
         by_name,
         release.made_at,
+        build.map(|build| build.0),
     )
     .execute(conn)
     .await?;

@@ -4,7 +4,7 @@
 //! again, which is quicker for it than to catch up. Of the states of a rollout and the samples of a
 //! placement only the newest waits.
 
-use domain::id::{PlacementId, RolloutId};
+use domain::id::{BuildId, PlacementId, RolloutId};
 use std::{
     collections::{HashMap, VecDeque},
     fmt::Write as _,
@@ -34,7 +34,8 @@ struct Waiting {
     in_order: VecDeque<Line>,
     rollouts: Newest<RolloutId>,
     samples: Newest<PlacementId>,
-    /// What instances wrote, in order.
+    builds: Newest<BuildId>,
+    /// What instances or builds wrote, in order.
     lines: VecDeque<Arc<str>>,
     /// The stream ends; with a last word, until that is taken.
     end: Option<Option<Arc<str>>>,
@@ -107,6 +108,16 @@ impl Outbox {
         self.changed.notify_one();
     }
 
+    /// Puts the newest state of a build in the place of the one that waits.
+    pub fn put_build(&self, build: BuildId, json: Arc<str>) {
+        let mut waiting = self.waiting();
+        if waiting.end.is_none() {
+            put(&mut waiting.builds, build, json);
+        }
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
     /// Whether lines of instances would be taken soon.
     #[must_use]
     pub fn has_room_for_lines(&self) -> bool {
@@ -162,6 +173,7 @@ impl Outbox {
         waiting.in_order.len()
             + waiting.rollouts.len()
             + waiting.samples.len()
+            + waiting.builds.len()
             + waiting.lines.len()
     }
 
@@ -179,8 +191,11 @@ impl Outbox {
         }
         let rollouts = std::mem::take(&mut waiting.rollouts);
         let samples = std::mem::take(&mut waiting.samples);
+        let builds = std::mem::take(&mut waiting.builds);
         let lines = std::mem::take(&mut waiting.lines);
-        for json in rollouts.into_values().chain(samples.into_values()).chain(lines) {
+        let newest =
+            rollouts.into_values().chain(samples.into_values()).chain(builds.into_values());
+        for json in newest.chain(lines) {
             Line::new(json).write(&mut out);
         }
         if let Some(end) = &mut waiting.end {

@@ -1,7 +1,7 @@
 //! What a stream was opened for, and whether an event is for it: by topic, and by permit.
 
 use domain::{
-    id::{PlacementId, RolloutId},
+    id::{BuildId, PlacementId, RolloutId},
     live::Message,
     log::Which,
 };
@@ -17,13 +17,17 @@ pub struct Topics {
     placements: HashSet<PlacementId>,
     rollouts: HashSet<RolloutId>,
     logs: Option<(PlacementId, Which)>,
+    all_builds: bool,
+    builds: HashSet<BuildId>,
+    build_log: Option<(BuildId, u64)>,
 }
 
 /// A page shows less than this; a longer list is somebody trying things out.
 const MOST: usize = 200;
 
 impl Topics {
-    /// From `board,placement:ID,rollout:ID,logs:ID:WHICH`, of the last one only one. `None`: that is no list of topics.
+    /// From `board,placement:ID,rollout:ID,builds,build:ID`, and of `logs:ID:WHICH` and
+    /// `build-log:ID:AFTER` one each. `None`: that is no list of topics.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut topics = Self::default();
@@ -32,6 +36,12 @@ impl Topics {
                 _ if count >= MOST => return None,
                 None if topic == "board" => topics.board = true,
                 Some(("placement", id)) => drop(topics.placements.insert(id.parse().ok()?)),
+                None if topic == "builds" => topics.all_builds = true,
+                Some(("build", id)) => drop(topics.builds.insert(id.parse().ok()?)),
+                Some(("build-log", of)) if topics.build_log.is_none() => {
+                    let (build, after) = of.split_once(':').unwrap_or((of, "0"));
+                    topics.build_log = Some((build.parse().ok()?, after.parse().ok()?));
+                }
                 Some(("rollout", id)) => drop(topics.rollouts.insert(id.parse().ok()?)),
                 Some(("logs", of)) if topics.logs.is_none() => {
                     let (placement, which) = of.split_once(':').unwrap_or((of, ""));
@@ -51,8 +61,10 @@ impl Topics {
         match event.message {
             Message::Row(_) => true,
             Message::Rollout { .. } | Message::Sample(_) => self.board || placement() || rollout(),
+            Message::Build { build, .. } => self.all_builds || self.builds.contains(&build),
             // These are said by the stream itself.
             Message::Hello { .. }
+            | Message::BuildLog(_)
             | Message::Samples { .. }
             | Message::Log(_)
             | Message::LogInstances(_)
@@ -65,6 +77,12 @@ impl Topics {
     #[must_use]
     pub fn logs(&self) -> Option<(PlacementId, &Which)> {
         self.logs.as_ref().map(|(placement, which)| (*placement, which))
+    }
+
+    /// Which build's lines the page shows, and after which line they go on.
+    #[must_use]
+    pub const fn build_log(&self) -> Option<(BuildId, u64)> {
+        self.build_log
     }
 
     /// How densely the page draws a placement's last minutes: every so many seconds. A page about
@@ -96,6 +114,10 @@ mod tests {
         assert!(Topics::parse(&format!("board,placement:{id},rollout:{id}")).is_some());
         let logs = Topics::parse(&format!("placement:{id},logs:{id}:slot.blue"));
         assert!(logs.is_some_and(|topics| topics.logs().is_some()));
+        let build = Topics::parse(&format!("builds,build:{id},build-log:{id}:12"));
+        assert!(build.is_some_and(|topics| topics.build_log().is_some_and(|(_, at)| at == 12)));
+        assert_eq!(Topics::parse(&format!("build-log:{id}:1,build-log:{id}:2")), None);
+        assert_eq!(Topics::parse(&format!("build-log:{id}:-1")), None);
         assert_eq!(Topics::parse(&format!("logs:{id},logs:{id}")), None);
         assert_eq!(Topics::parse(&format!("logs:{id}:../..")), None);
         assert_eq!(Topics::parse("everything"), None);

@@ -108,6 +108,18 @@ const MATRIX: &[(&str, &str, &str)] = &[
     // What instances write.
     ("POST /api/logs/page", "open", "- ? x + + + +"),
     ("POST /api/logs/page", "protected", "- ? x + + + +"),
+    // Builds, and where a service's code is. Nothing is built here: there is no source.
+    ("POST /api/builds/list", "", "- + + + + + +"),
+    ("POST /api/builds/page", "", "- ? ? ? ? ? ?"),
+    ("POST /api/builds/log", "", "- ? ? ? ? ? ?"),
+    ("POST /api/builds/project", "", "- ? + + + + +"),
+    ("POST /api/builds/source", "", "- ? + + + + +"),
+    ("POST /api/builds/look-up-refs", "", "- ? x x + + +"),
+    ("POST /api/builds/guess-recipe", "", "- ? x x + + +"),
+    ("POST /api/builds/start", "", "- ? x x + + +"),
+    ("POST /api/builds/start-all", "", "- ? x x + + +"),
+    ("POST /api/builds/cancel", "", "- ? ? ? ? ? ?"),
+    ("POST /api/builds/edit-source", "", "- ? x x + + +"),
     // Environments and the history.
     ("POST /api/environments/page", "", "- + + + + + +"),
     ("POST /api/environments/edit-policy", "", "- x x x x x +"),
@@ -319,6 +331,14 @@ impl Things {
                 let name = if at.placement == self.open.placement { "local" } else { "production" };
                 vec![("project", "shop"), ("service", "web"), ("environment", name)]
             }
+            "builds/page" | "builds/log" => vec![("id", &nobody)],
+            "builds/project" | "builds/start-all" => vec![("project", "shop")],
+            "builds/source" => vec![("project", "shop"), ("service", "web")],
+            "builds/edit-source" => {
+                vec![service, ("url", "https://git.example.org/team/web.git")]
+            }
+            "builds/look-up-refs" | "builds/guess-recipe" | "builds/start" => vec![service],
+            "builds/cancel" => vec![("build", &nobody)],
             "environments/edit-policy" => {
                 return with(&[environment], &PolicyForm::of(&Policy::of_new(false)));
             }

@@ -7,8 +7,9 @@ use leptos::prelude::*;
 use leptos_router::params::ParamsMap;
 
 /// What a row can be about: the word in the address and the word on screen.
-const ABOUT: [(&str, &str); 5] = [
+const ABOUT: [(&str, &str); 6] = [
     ("rollouts", "rollouts"),
+    ("builds", "builds"),
     ("changes", "changes"),
     ("people", "people and roles"),
     ("sign_ins", "sign-ins"),

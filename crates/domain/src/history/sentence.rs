@@ -2,7 +2,10 @@
 //! history page all say it with these words.
 
 use super::{By, Deed, Entry};
-use crate::rollout::{Ask, Kind, Phase};
+use crate::{
+    build,
+    rollout::{Ask, Kind, Phase},
+};
 use serde::{Deserialize, Serialize};
 
 /// A sentence with its weight: names stand out from the words between.
@@ -80,12 +83,12 @@ impl Entry {
         Sentence(words)
     }
 
-    /// A phase that a rollout is in, or how it ended, is told of the release, not of the engine.
+    /// A phase that a rollout or a build is in, or how it ended, is told of it, not of the engine.
     fn tells_of_the_release(&self) -> bool {
         matches!(
             &self.deed,
             Deed::RolloutEntered { phase, .. } if !matches!(phase, Phase::Succeeded | Phase::RolledBack)
-        )
+        ) || matches!(&self.deed, Deed::BuildEntered { .. })
     }
 
     /// The service's name, or what stands for it.
@@ -280,6 +283,44 @@ impl Entry {
             Deed::KeyLost { lost, new } => vec![plain(format!(
                 "missed the key {lost} that secrets were sealed with; new ones are sealed with {new}"
             ))],
+            Deed::SourceChanged => {
+                vec![plain("changed where "), strong(thing), plain(" is built from")]
+            }
+            Deed::BuildAsked { number, asked, deploy_to, .. } => {
+                let mut words = vec![
+                    plain("asked to build "),
+                    strong(&thing),
+                    plain(" at "),
+                    strong(asked),
+                    plain(format!(", build {number}")),
+                ];
+                if !deploy_to.is_empty() {
+                    let names: Vec<_> = deploy_to.iter().map(ToString::to_string).collect();
+                    words.push(plain(format!(", and to deploy it to {}", names.join(", "))));
+                }
+                words
+            }
+            Deed::BuildCancelAsked { number, .. } => {
+                vec![plain("asked to cancel "), build_of(&thing, *number)]
+            }
+            Deed::BuildEntered { number, phase, outcome, .. } => {
+                let is = match phase {
+                    build::Phase::Succeeded | build::Phase::Failed => format!(" {phase}"),
+                    build::Phase::Cancelled | build::Phase::Interrupted => format!(" was {phase}"),
+                    build::Phase::Queued
+                    | build::Phase::Fetching
+                    | build::Phase::Building
+                    | build::Phase::Pushing => format!(" is {phase}"),
+                };
+                let mut words = vec![build_of(&thing, *number), plain(is)];
+                if !outcome.is_empty() {
+                    words.push(plain(format!(": {outcome}")));
+                }
+                words
+            }
+            Deed::BuildNotDeployed { number, why, .. } => {
+                vec![plain("did not deploy "), build_of(&thing, *number), plain(format!(": {why}"))]
+            }
         }
     }
 
@@ -301,12 +342,25 @@ impl Entry {
             Deed::Alarm { .. } => ("alarm", Tone::Red),
             Deed::KeyLost { .. } => ("lost", Tone::Red),
             Deed::RouteForeign { .. } | Deed::Drift { .. } => ("differs", Tone::Amber),
-            Deed::RolloutQueued { .. } => ("queued", Tone::Quiet),
+            Deed::RolloutQueued { .. } | Deed::BuildAsked { .. } => ("queued", Tone::Quiet),
+            Deed::BuildEntered { phase, .. } => match phase {
+                build::Phase::Failed => ("failed", Tone::Red),
+                build::Phase::Interrupted => ("interrupted", Tone::Red),
+                build::Phase::Cancelled => ("cancelled", Tone::Amber),
+                other => (other.as_str(), Tone::Quiet),
+            },
+            Deed::BuildCancelAsked { .. } => ("asked", Tone::Quiet),
+            Deed::BuildNotDeployed { .. } => ("not deployed", Tone::Amber),
             Deed::RolloutAsked { .. } => ("asked", Tone::Quiet),
             _ => ("done", Tone::Quiet),
         };
         (word.to_owned(), tone)
     }
+}
+
+/// "api build 12".
+fn build_of(thing: &str, number: i32) -> Word {
+    strong(format!("{thing} build {number}"))
 }
 
 fn back_to(slot: Option<crate::slot::Slot>) -> String {

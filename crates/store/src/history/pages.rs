@@ -4,7 +4,7 @@ use super::{Stored, to_hash};
 use crate::{Conn, Result};
 use domain::{
     history::{GENESIS, Hash, Visibility},
-    id::RolloutId,
+    id::{BuildId, RolloutId},
     view::HistoryFilter,
 };
 use time::{Duration, OffsetDateTime};
@@ -179,6 +179,35 @@ pub async fn of_rollout(conn: &mut Conn, rollout: RolloutId) -> Result<Vec<Store
     )
 }
 
+/// All rows of one build, oldest first, at most 100, for those who may see it. `since` is when it was
+/// asked for: there are none before.
+pub async fn of_build(
+    conn: &mut Conn,
+    build: BuildId,
+    service: &str,
+    since: OffsetDateTime,
+) -> Result<Vec<Stored>> {
+    stored(
+        sqlx::query_as!(
+            Raw,
+            r#"
+            select number, version, visibility, project, environment, at, body, hash
+            from history
+            where service = $2 and at >= $3 and visibility = 'view'
+              and kind in ('build_asked', 'build_cancel_asked', 'build_entered', 'build_not_deployed')
+              and convert_from(body, 'UTF8')::jsonb -> 'deed' ->> 'build' = $1
+            order by number
+            limit 100
+            "#,
+            build.to_string(),
+            service,
+            since - Duration::MINUTE,
+        )
+        .fetch_all(conn)
+        .await?,
+    )
+}
+
 /// The kinds of deeds behind the words of the filter "about". An unknown word finds nothing.
 fn kinds(about: Option<&str>) -> Option<Vec<String>> {
     let kinds: &[&str] = match about? {
@@ -223,6 +252,14 @@ fn kinds(about: Option<&str>) -> Option<Vec<String>> {
             "secret_set",
             "secret_removed",
             "release_made",
+            "source_changed",
+        ],
+        "builds" => &[
+            "source_changed",
+            "build_asked",
+            "build_cancel_asked",
+            "build_entered",
+            "build_not_deployed",
         ],
         _ => &[],
     };
