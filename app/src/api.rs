@@ -13,6 +13,7 @@ pub mod kept;
 pub mod logs;
 pub mod people;
 pub mod policy_form;
+pub mod registries;
 pub mod releases;
 pub mod rollouts;
 pub mod service_form;

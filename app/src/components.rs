@@ -1,6 +1,7 @@
 //! What two or more pages share.
 
 pub mod agent;
+pub mod answered;
 pub mod ask;
 pub mod ask_form;
 pub mod bar;
@@ -20,6 +21,7 @@ pub mod people_tabs;
 pub mod phase_line;
 pub mod placement;
 pub mod rows;
+pub mod shared_tabs;
 pub mod slot;
 pub mod sparkline;
 pub mod spec_fields;

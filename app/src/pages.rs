@@ -14,6 +14,7 @@ pub mod new_service;
 pub mod not_found;
 pub mod people;
 pub mod person;
+pub mod registries;
 pub mod release;
 pub mod rollout;
 pub mod service;

@@ -5,7 +5,7 @@ use crate::pages::{
     first_admin::FirstAdminPage, history::HistoryPage, invitation::InvitationPage,
     invitations::InvitationsPage, logs::LogsPage, new_release::NewReleasePage,
     new_service::NewServicePage, not_found::NotFound, people::PeoplePage, person::PersonPage,
-    release::ReleasePage, rollout::RolloutPage, service::ServicePage,
+    registries::RegistriesPage, release::ReleasePage, rollout::RolloutPage, service::ServicePage,
     service_edit::ServiceEditPage, sign_in::SignInPage,
 };
 use leptos::prelude::*;
@@ -58,6 +58,7 @@ pub fn Pages() -> impl IntoView {
             <Route path=path!("/access") view=AccessPage ssr=SsrMode::Async />
             <Route path=path!("/invitation") view=InvitationPage ssr=SsrMode::Async />
             <Route path=path!("/environments") view=EnvironmentsPage ssr=SsrMode::Async />
+            <Route path=path!("/registries") view=RegistriesPage ssr=SsrMode::Async />
             <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async />
         </Routes>
     }

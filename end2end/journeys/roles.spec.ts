@@ -16,6 +16,7 @@ const PAGES: Record<string, number[]> = {
   '/': [200, 200, 200, 200, 200, 200],
   '/account': [200, 200, 200, 200, 200, 200],
   '/environments': [200, 200, 200, 200, 200, 200],
+  '/registries': [200, 200, 200, 200, 200, 200],
   '/history': [200, 200, 200, 200, 200, 200],
   '/history/export.csv': [403, 403, 200, 403, 403, 200],
   '/people': [403, 403, 403, 403, 403, 200],
@@ -45,6 +46,9 @@ const FUNCTIONS: [endpoint: string, fields: Record<string, string>, expected: nu
   ['people/add', { name: 'Mallory {role}', password: 'four unrelated words fly' }, [403, 403, 403, 403, 403, 200]],
   ['people/invite', { name: 'Guest {role}', days: '1', role: 'viewer' }, [403, 403, 403, 403, 403, 200]],
   ['people/access', {}, [403, 403, 403, 403, 403, 200]],
+  ['registries/add', { name: 'r-{role}', address: '{role}.example.org' }, [403, 403, 403, 403, 403, 200]],
+  ['registries/stored', { release: '{release}' }, [404, 200, 200, 200, 200, 200]],
+  ['registries/set-rule', { service: '{service}' }, [404, 403, 403, 200, 200, 200]],
   ['history/verify', {}, [403, 403, 200, 403, 403, 200]],
 ];
 

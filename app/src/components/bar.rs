@@ -86,6 +86,7 @@ fn Places(viewer: Viewer) -> impl IntoView {
         let path = path.get();
         path == "/access" || path == "/people" || path.starts_with("/people/")
     };
+    let on_shared = move || matches!(path.get().as_str(), "/environments" | "/registries");
     let at = move |place: &'static str| (path.get() == place).then_some("page");
     let label = format!("Account of {}", viewer.name);
     let initial = viewer.name.chars().next().map(String::from).unwrap_or_default();
@@ -98,7 +99,7 @@ fn Places(viewer: Viewer) -> impl IntoView {
                 .environments
                 .then(|| {
                     view! {
-                        <a href="/environments" aria-current=move || at("/environments")>
+                        <a href="/environments" aria-current=move || on_shared().then_some("page")>
                             "Environments"
                         </a>
                     }

@@ -154,9 +154,12 @@ pub fn SecretField(
     autocomplete: &'static str,
     #[prop(optional, into)] hint: String,
     #[prop(optional)] check: Option<Check>,
+    /// It may be left empty.
+    #[prop(optional)]
+    optional: bool,
 ) -> impl IntoView {
     let fields = Fields::here();
-    let said = Said::of(&fields, name.as_str(), check, true);
+    let said = Said::of(&fields, name.as_str(), check, !optional);
     let id = fields.id_of(name.as_str());
     view! {
         <div class="field">
@@ -165,7 +168,7 @@ pub fn SecretField(
                 id=id.clone()
                 name=name.as_str()
                 type="password"
-                required=true
+                required=!optional
                 autocomplete=autocomplete
                 aria-invalid=move || said.wrong.get().is_some().then_some("true")
                 aria-describedby=format!("{id}-says")

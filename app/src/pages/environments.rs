@@ -8,6 +8,7 @@ use crate::{
         ask_form::AskForm,
         form::{Changes, Done},
         loaded::Loaded,
+        shared_tabs::SharedTabs,
     },
     format::counted,
 };
@@ -34,7 +35,7 @@ pub fn EnvironmentsPage() -> impl IntoView {
     let page = Resource::new_blocking(move || changes.count(), |_| environments::environments());
     view! {
         <Title text="Environments" />
-        <h1>"Environments"</h1>
+        <SharedTabs here="/environments" heading="Environments" />
         <p class="lead">
             "Shared by all projects, in the order a release goes through them. A rollout keeps the \
              policy it started with; an edit touches the next one."

@@ -1,11 +1,13 @@
 //! What is in a release, what it would change where, and the buttons that deploy it.
 
+mod stored;
+
 use crate::{
     api::{Answer, releases, rollouts::CouldI},
     components::{
+        answered::Answered,
         diff::Diff,
         form::{Form, Send},
-        gates::Findings,
         inquiry,
         loaded::Loaded,
         moves::{self, Deploy},
@@ -19,11 +21,12 @@ use domain::{
     error::Problem,
     id::ReleaseId,
     service::ServiceSpec,
-    view::{InquiryAnswer, InquiryPage, ReleaseAgainst, ReleaseName, ReleasePage as View},
+    view::{InquiryPage, ReleaseAgainst, ReleaseName, ReleasePage as View},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::hooks::use_params_map;
+use stored::Stored;
 
 /// The page.
 #[component]
@@ -62,6 +65,7 @@ fn Draw(
     let View { project, service, row, spec, facts, against, .. } = view;
     let home = format!("/projects/{project}/services/{service}");
     let release = row.release.clone();
+    let release_id = release.id;
     let live = match row.live_in.as_slice() {
         [] => "live nowhere".to_owned(),
         places => format!("live in {}", places.join(", ")),
@@ -69,7 +73,7 @@ fn Draw(
     view! {
         <Title text=format!("{service} {}", release.name) />
         <p class="crumb">
-            <a href=home>{format!("{project} / {service}")}</a>
+            <a href=home.clone()>{format!("{project} / {service}")}</a>
         </p>
         <h1>{format!("{service} ")} <span class="mono">{release.name.clone()}</span></h1>
         <p class="lead">
@@ -103,6 +107,7 @@ fn Draw(
                     }
                 }}
             </section>
+            <Stored release=release_id service_page=home inquiry=could.inquiry />
             <section aria-labelledby="spec">
                 <h2 id="spec">"Settings it carries"</h2>
                 <Spec spec />
@@ -181,53 +186,15 @@ fn Against(
                             </p>
                         }
                     })}
-                <Answered placement=cell.placement.to_string() inquiry=could.inquiry />
+                <Answered
+                    of="in"
+                    is=cell.placement.to_string()
+                    inquiry=could.inquiry
+                    waits="The target is asked …"
+                />
             </div>
             <div class="act">{act}</div>
         </li>
-    }
-}
-
-/// The panel of preflight, before the click: under the environment that was asked about.
-#[component]
-fn Answered(placement: String, inquiry: Resource<Answer<Option<InquiryPage>>>) -> impl IntoView {
-    let query = use_query_map();
-    let draw = move |found: Option<InquiryPage>| {
-        if query.read_untracked().get("in").as_deref() != Some(placement.as_str()) {
-            return ().into_any();
-        }
-        match found.map(|found| found.answer) {
-            None => ().into_any(),
-            Some(InquiryAnswer::Findings { findings }) => {
-                view! { <Findings findings /> }.into_any()
-            }
-            Some(InquiryAnswer::Refused { why }) => {
-                view! { <p class="amber" role="alert">{why}</p> }.into_any()
-            }
-            Some(InquiryAnswer::Waiting) => view! {
-                <p class="soft" role="status">
-                    "The target is asked … " <a href="">"Look again"</a>
-                </p>
-            }
-            .into_any(),
-            Some(
-                InquiryAnswer::Expired
-                | InquiryAnswer::Image(_)
-                | InquiryAnswer::Refs(_)
-                | InquiryAnswer::Recipe(_),
-            ) => view! { <p class="soft">"The answer is too old: ask again."</p> }.into_any(),
-        }
-    };
-    view! {
-        <Transition>
-            {move || {
-                let draw = draw.clone();
-                Suspend::new(async move {
-                    // An inquiry that is not there is one that has expired.
-                    draw(inquiry.await.ok().flatten())
-                })
-            }}
-        </Transition>
     }
 }
 

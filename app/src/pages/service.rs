@@ -4,6 +4,7 @@ mod configuration;
 mod here;
 mod lists;
 mod pipeline;
+pub mod push_rule;
 
 use crate::{
     components::{loaded::Loaded, moves, warmth},
@@ -16,6 +17,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use lists::{Releases, Rollouts};
 use pipeline::Pipeline;
+use push_rule::Pushing;
 
 /// Loads a service and follows its placements.
 #[component]
@@ -110,6 +112,7 @@ fn Service(page: Page) -> impl IntoView {
         <Releases releases=page.releases.clone() />
         <Rollouts rollouts=page.rollouts.clone() />
         <Configurations placements=page.placements />
+        <Pushing service=page.id />
     }
 }
 

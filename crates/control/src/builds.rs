@@ -134,7 +134,7 @@ impl Control {
             let sentence = "There is no target yet that could build anything.".to_owned();
             return Err(Problem::Unavailable { sentence });
         };
-        self.inquire(tx, asked, &question, target.id, known.project, known.id).await
+        self.inquire(tx, asked, &question, target.id, Some((known.project, known.id))).await
     }
 
     /// Asks for a build. A node takes it when there is room; who asked for more than one service has

@@ -7,6 +7,7 @@ use domain::{
     history::Change,
     name::HostName,
     policy::Policy,
+    registry::PushRule,
     service::{Exposure, Limits, ServiceSpec, Size, Strategy},
 };
 use std::time::Duration;
@@ -50,6 +51,21 @@ pub(crate) fn of_placement(
 /// Between what runs and what would run.
 pub(crate) fn of_parts(before: Option<&PlanParts>, after: &PlanParts) -> Vec<Change> {
     between(before.map(parts).unwrap_or_default(), parts(after))
+}
+
+/// Between two ways a service's images go; without one they go nowhere.
+pub(crate) fn of_push_rule(before: Option<&PushRule>, after: Option<&PushRule>) -> Vec<Change> {
+    between(before.map(push_rule).unwrap_or_default(), after.map(push_rule).unwrap_or_default())
+}
+
+fn push_rule(rule: &PushRule) -> Lines {
+    let tags: Vec<_> = rule.tags.iter().map(ToString::to_string).collect();
+    let after_build = if rule.after_build { "yes" } else { "no" };
+    vec![
+        ("repository".to_owned(), rule.repository.to_string()),
+        ("tags".to_owned(), tags.join(" ")),
+        ("after each build".to_owned(), after_build.to_owned()),
+    ]
 }
 
 /// One line that was edited.

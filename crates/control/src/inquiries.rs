@@ -4,6 +4,7 @@
 use crate::{Asked, Control, OrProblem, places};
 use domain::{
     error::Problem,
+    history::Origin,
     id::{InquiryId, PlacementId, ProjectId, ReleaseId, ServiceId, TargetId},
     name::ImageReference,
     role::{Action, Protection, Scope},
@@ -32,13 +33,21 @@ impl Control {
             .ok_or_else(|| Problem::not_found("service"))?;
         let place = places::of_service(&known, "service");
         let (mut tx, _permit) = self.permit_in(tx, asked, Action::ReleaseCreate, &place).await?;
-        let targets = store::targets::all(&mut tx).await.or_problem(origin)?;
-        let Some(target) = targets.first() else {
-            let sentence = "There is no target yet that could look an image up.".to_owned();
-            return Err(Problem::Unavailable { sentence });
-        };
+        let target = self.any_target(&mut tx, origin).await?;
         let question = Question::Image { reference, pull };
-        self.inquire(tx, asked, &question, target.id, known.project, service).await
+        self.inquire(tx, asked, &question, target, Some((known.project, service))).await
+    }
+
+    /// Whom questions about images go to.
+    pub(crate) async fn any_target(
+        &self,
+        tx: &mut Tx,
+        origin: &Origin,
+    ) -> Result<TargetId, Problem> {
+        let targets = store::targets::all(tx).await.or_problem(origin)?;
+        let sentence = "There is no target yet that could look an image up.";
+        let none = || Problem::Unavailable { sentence: sentence.to_owned() };
+        targets.first().map(|target| target.id).ok_or_else(none)
     }
 
     /// Asks what preflight would say, before the click.
@@ -62,8 +71,8 @@ impl Control {
             .filter(|known| known.release.service == placement.service)
             .ok_or_else(|| Problem::not_found("release"))?;
         let question = Question::CouldI { placement: placement.id, release };
-        let (project, service) = (placement.project, placement.service);
-        self.inquire(tx, asked, &question, placement.target, project, service).await
+        let about = Some((placement.project, placement.service));
+        self.inquire(tx, asked, &question, placement.target, about).await
     }
 
     /// How far an inquiry is. Only for the one who asked, while he may still see what it is about.
@@ -74,9 +83,11 @@ impl Control {
             .await
             .or_problem(origin)?
             .filter(|inquiry| {
-                let scope = Scope::Project { project: inquiry.project };
-                inquiry.by == asked.actor.id
-                    && asked.actor.may(Action::View, scope, Protection::Open)
+                let (action, scope) = match inquiry.place {
+                    Some((project, _)) => (Action::View, Scope::Project { project }),
+                    None => (Action::SettingsEdit, Scope::Everything),
+                };
+                inquiry.by == asked.actor.id && asked.actor.may(action, scope, Protection::Open)
             })
             .ok_or_else(|| Problem::not_found("inquiry"))?;
         Ok(InquiryPage {
@@ -94,16 +105,27 @@ impl Control {
         asked: &Asked,
         question: &Question,
         target: TargetId,
-        project: ProjectId,
-        service: ServiceId,
+        place: Option<(ProjectId, ServiceId)>,
     ) -> Result<InquiryId, Problem> {
-        let origin = &asked.origin;
+        let id = self.queue_inquiry(&mut tx, asked, question, target, place).await?;
+        tx.commit().await.map_err(store::Error::from).or_problem(&asked.origin)?;
+        Ok(id)
+    }
+
+    /// The same where more belongs to the transaction.
+    pub(crate) async fn queue_inquiry(
+        &self,
+        tx: &mut Tx,
+        asked: &Asked,
+        question: &Question,
+        target: TargetId,
+        place: Option<(ProjectId, ServiceId)>,
+    ) -> Result<InquiryId, Problem> {
         let id = InquiryId(Uuid::now_v7());
-        let new = New { id, question, target, project, service, by: asked.actor.id };
-        if !store::inquiries::ask(&mut tx, &new).await.or_problem(origin)? {
+        let new = New { id, question, target, place, by: asked.actor.id };
+        if !store::inquiries::ask(tx, &new).await.or_problem(&asked.origin)? {
             return Err(Problem::TooMany { seconds: 60 });
         }
-        tx.commit().await.map_err(store::Error::from).or_problem(origin)?;
         Ok(id)
     }
 }

@@ -21,6 +21,7 @@ mod passwords;
 mod people;
 pub mod permit;
 mod places;
+mod registries;
 mod releases;
 mod rollouts;
 mod services;

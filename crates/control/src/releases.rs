@@ -42,7 +42,10 @@ impl Control {
         let inquiry = store::inquiries::load(&mut tx, inquiry)
             .await
             .or_problem(origin)?
-            .filter(|inquiry| inquiry.service == service && inquiry.by == asked.actor.id)
+            .filter(|inquiry| {
+                inquiry.place.is_some_and(|(_, about)| about == service)
+                    && inquiry.by == asked.actor.id
+            })
             .ok_or_else(|| Problem::not_found("inquiry"))?;
         let (facts, reference) = match (inquiry.answer, inquiry.question) {
             (InquiryAnswer::Image(facts), Question::Image { reference, .. }) if inquiry.good => {

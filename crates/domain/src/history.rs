@@ -8,14 +8,19 @@ pub mod sentence;
 
 use crate::{
     build,
-    id::{BuildId, GrantId, InvitationId, PlacementId, ReleaseId, RolloutId, SessionId, UserId},
-    name::{ContentId, Name, ReleaseName, VariableName},
+    id::{
+        BuildId, GrantId, InvitationId, PlacementId, RegistryId, ReleaseId, RolloutId, SessionId,
+        UserId,
+    },
+    name::{
+        ContentId, Digest, ImageTag, Name, RegistryAddress, ReleaseName, Repository, VariableName,
+    },
     role::{Action, Role},
     rollout::{Ask, Kind, Phase, Trouble},
     slot::Slot,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 /// The format of bodies written now.
@@ -354,6 +359,53 @@ pub enum Deed {
     Drift {
         what: String,
     },
+    RegistryAdded {
+        registry: RegistryId,
+        name: Name,
+        address: RegistryAddress,
+    },
+    /// Its credentials were set anew or taken away. They are never among the changes.
+    RegistryChanged {
+        registry: RegistryId,
+        name: Name,
+    },
+    RegistryArchived {
+        registry: RegistryId,
+        name: Name,
+    },
+    /// Somebody tried whether it can be used, with the credentials that are stored for it.
+    RegistryTried {
+        registry: RegistryId,
+        name: Name,
+    },
+    /// Where the images of a service go, and under which tags.
+    PushRuleChanged,
+    PushAsked {
+        release: ReleaseName,
+        repository: Repository,
+    },
+    ImagePushed {
+        release: ReleaseName,
+        repository: Repository,
+        tags: Vec<ImageTag>,
+        digest: Digest,
+    },
+    PushFailed {
+        release: ReleaseName,
+        repository: Repository,
+        why: String,
+    },
+    /// The image of a release was not on the target, and was fetched by its digest.
+    ImageFetched {
+        release: ReleaseName,
+        repository: Repository,
+        digest: Digest,
+    },
+    /// The stored credentials of a registry were used to look something up.
+    CredentialsUsed {
+        address: RegistryAddress,
+        what: String,
+    },
     HistoryExported {
         rows: i64,
         format: String,
@@ -433,6 +485,11 @@ impl Deed {
             | Self::StraysRemoved { .. }
             | Self::RouteRestored { .. }
             | Self::RouteForeign { .. }
+            | Self::PushRuleChanged
+            | Self::PushAsked { .. }
+            | Self::ImagePushed { .. }
+            | Self::PushFailed { .. }
+            | Self::ImageFetched { .. }
             | Self::Drift { .. }
             | Self::SourceChanged
             | Self::BuildAsked { .. }
@@ -457,6 +514,11 @@ impl Deed {
             | Self::InvitationAccepted { .. }
             | Self::Refused { .. }
             | Self::RefusedMore { .. }
+            | Self::RegistryAdded { .. }
+            | Self::RegistryChanged { .. }
+            | Self::RegistryArchived { .. }
+            | Self::RegistryTried { .. }
+            | Self::CredentialsUsed { .. }
             | Self::HistoryExported { .. }
             | Self::Started { .. }
             | Self::KeyLost { .. } => Visibility::HistoryView,

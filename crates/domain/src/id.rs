@@ -75,4 +75,8 @@ ids! {
     BuildId,
     /// The builds of a project that were asked for with one click.
     BatchId,
+    /// Where images are kept for more than one machine.
+    RegistryId,
+    /// An image on its way to a registry.
+    PushId,
 }

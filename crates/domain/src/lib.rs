@@ -17,6 +17,7 @@ pub mod log;
 pub mod name;
 pub mod observing;
 pub mod policy;
+pub mod registry;
 pub mod release;
 pub mod role;
 pub mod rollout;

@@ -250,9 +250,79 @@ words! {
     /// What an image *is*: `sha256:` and 64 hexadecimal digits. Two images with one content id are
     /// one image.
     ContentId = content_id;
+
+    /// What a registry calls an image: the digest of its manifest, `sha256:` and 64 hexadecimal
+    /// digits. Not its content id: the same image has another digest where it was packed otherwise.
+    Digest = |typed| digest(typed, "A digest");
+
+    /// Where a registry is: `HOST` or `HOST:PORT`, in lower case. The host has a dot or a port, or is
+    /// `localhost`: that is how engines tell it from the first part of a name.
+    RegistryAddress = |typed| {
+        let typed = typed.trim().trim_end_matches('/').to_ascii_lowercase();
+        if typed.is_empty() {
+            return Err(Wrong::new("An address is needed, for example registry.example.org or registry.example.org:5000."));
+        }
+        if typed.contains("://") || typed.contains(['/', '@']) {
+            return Err(Wrong::new("Only the host and the port, without https://, a user or a path."));
+        }
+        let (host, port) = typed.split_once(':').map_or((typed.as_str(), None), |(host, port)| (host, Some(port)));
+        host.parse::<HostName>()?;
+        if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            return Err(Wrong::new("The port after : is a number from 1 to 65535."));
+        }
+        if port.is_none() && !host.contains('.') && host != "localhost" {
+            return Err(Wrong::new("A host without a dot needs its port: engines take it for a part of the image's name."));
+        }
+        Ok(typed)
+    };
+
+    /// Where in a registry images of one name are: `registry.example.org/team/api`, without a tag.
+    Repository = |typed| {
+        let typed = typed.trim();
+        let (address, path) = typed.split_once('/').ok_or_else(|| {
+            Wrong::new("A repository is a registry and a name, for example registry.example.org/team/api.")
+        })?;
+        let address: RegistryAddress = address.parse()?;
+        if path.contains([':', '@']) {
+            return Err(Wrong::new("A repository has no tag: which tags it gets is a pattern of its own."));
+        }
+        let whole: ImageReference = format!("{address}/{path}").parse()?;
+        if whole.as_str().len() > 200 {
+            return Err(Wrong::new("A repository has at most 200 characters."));
+        }
+        Ok(whole.into())
+    };
+
+    /// A tag in a registry: 1 to 128 characters of letters, digits and `. _ -`.
+    ImageTag = |typed| {
+        let typed = typed.trim();
+        if typed.is_empty() || typed.len() > 128 {
+            return Err(Wrong::new("A tag has 1 to 128 characters."));
+        }
+        if typed.starts_with(['.', '-']) || !typed.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+            return Err(Wrong::new("A tag is letters, digits and . _ - and begins with none of . and -"));
+        }
+        Ok(typed.to_owned())
+    };
+
+    /// Whom a registry knows: 1 to 128 characters, no colon, because sign-in puts one behind it.
+    RegistryUser = |typed| {
+        let typed = typed.trim();
+        if typed.is_empty() || typed.chars().count() > 128 {
+            return Err(Wrong::new("A user name of a registry has 1 to 128 characters."));
+        }
+        if typed.chars().any(|c| c == ':' || c.is_control()) {
+            return Err(Wrong::new("A user name of a registry has no colon."));
+        }
+        Ok(typed.to_owned())
+    };
 }
 
 fn content_id(typed: &str) -> Result<String, Wrong> {
+    digest(typed, "A content id")
+}
+
+fn digest(typed: &str, noun: &str) -> Result<String, Wrong> {
     let typed = typed.trim();
     match typed.strip_prefix("sha256:") {
         Some(hex)
@@ -260,7 +330,7 @@ fn content_id(typed: &str) -> Result<String, Wrong> {
         {
             Ok(typed.to_owned())
         }
-        _ => Err(Wrong::new("A content id is sha256: and 64 hexadecimal digits.")),
+        _ => Err(Wrong::new(format!("{noun} is sha256: and 64 hexadecimal digits."))),
     }
 }
 
@@ -272,7 +342,74 @@ impl ContentId {
     }
 }
 
+impl Digest {
+    /// The first twelve hexadecimal digits, as people see it.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[7..19]
+    }
+}
+
+impl Repository {
+    /// Of a registry, by what stands behind its address.
+    pub fn of(address: &RegistryAddress, path: &str) -> Result<Self, Wrong> {
+        format!("{address}/{}", path.trim().trim_matches('/')).parse()
+    }
+
+    /// The registry.
+    ///
+    /// # Panics
+    ///
+    /// Never: it was parsed when this was made.
+    #[must_use]
+    pub fn address(&self) -> RegistryAddress {
+        let (address, _) = self.split();
+        address.parse().expect("a repository begins with an address")
+    }
+
+    /// The name in its registry: `team/api`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.split().1
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or((&self.0, ""))
+    }
+
+    /// The image that a tag points to: another one tomorrow.
+    ///
+    /// # Panics
+    ///
+    /// Never: both halves were parsed.
+    #[must_use]
+    pub fn tagged(&self, tag: &ImageTag) -> ImageReference {
+        format!("{self}:{tag}").parse().expect("a repository and a tag make a reference")
+    }
+
+    /// The image of a digest: always the same one.
+    ///
+    /// # Panics
+    ///
+    /// Never: both halves were parsed.
+    #[must_use]
+    pub fn pinned(&self, digest: &Digest) -> ImageReference {
+        format!("{self}@{digest}").parse().expect("a repository and a digest make a reference")
+    }
+}
+
 impl ImageReference {
+    /// Where it is, if it names a registry.
+    #[must_use]
+    pub fn repository(&self) -> Option<Repository> {
+        let name = self.0.split('@').next()?;
+        let name = match self.tag() {
+            Some(tag) => &name[..name.len() - tag.len() - 1],
+            None => name,
+        };
+        let (first, _) = name.split_once('/')?;
+        (first.contains(['.', ':']) || first == "localhost").then(|| name.parse().ok())?
+    }
     /// The tag, where there is one: it becomes the release's name.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {

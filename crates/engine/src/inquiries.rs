@@ -1,7 +1,7 @@
 //! Questions that only the target can answer: taken one at a time by whichever node is first, asked,
 //! and answered into their row.
 
-use crate::{chain, context::Context, told::told};
+use crate::{context::Context, registries, told::told};
 use anyhow::Context as _;
 use domain::{
     id::{PlacementId, ReleaseId},
@@ -11,7 +11,6 @@ use domain::{
 };
 use std::{sync::Arc, time::Duration};
 use store::inquiries::{Question, Taken};
-use targets::Error;
 use tokio::task::JoinSet;
 use tracing::warn;
 
@@ -54,13 +53,7 @@ async fn take(context: &Context) -> Option<Taken> {
 async fn answer(context: Arc<Context>, taken: Taken) {
     let answer = match ask(&context, &taken.question).await {
         Ok(answer) => answer,
-        Err(error) => InquiryAnswer::Refused {
-            why: match error.downcast_ref::<Error>() {
-                Some(Error::Refused { reason, .. }) => reason.clone(),
-                Some(error) => chain(error),
-                None => format!("{error:#}"),
-            },
-        },
+        Err(error) => InquiryAnswer::Refused { why: registries::said(&error) },
     };
     let kept = async {
         let mut conn = context.pool.acquire().await?;
@@ -74,8 +67,10 @@ async fn answer(context: Arc<Context>, taken: Taken) {
 async fn ask(context: &Context, question: &Question) -> anyhow::Result<InquiryAnswer> {
     match question {
         Question::Image { reference, pull } => {
-            Ok(InquiryAnswer::Image(context.target.image(reference, *pull).await?))
+            Ok(InquiryAnswer::Image(registries::look_up(context, reference, *pull).await?))
         }
+        Question::Registry { registry } => registries::try_one(context, *registry).await,
+        Question::Tags { release } => registries::ask_tags(context, *release).await,
         Question::CouldI { placement, release } => could_i(context, *placement, *release).await,
         Question::Refs { .. } | Question::Recipe { .. } => {
             anyhow::bail!("Nothing here can speak to git yet.")
@@ -119,5 +114,6 @@ async fn could_i(
     let live = observed.route.and_then(|route| route.live);
     let mut findings = context.target.preflight(&plan, live).await?;
     findings.extend(secrets);
+    registries::would_bring(context, &plan.image, &mut findings).await?;
     Ok(InquiryAnswer::Findings { findings })
 }

@@ -10,6 +10,7 @@
 //! sampler   one round a second       -> hub
 //! history   rows after the last      -> hub
 //! inquiries questions to the target  -> rows
+//! pushes    images to registries     -> rows
 //! logs      what instances write     -> those who follow, search, take away; the last lines -> rows
 //! ```
 
@@ -23,6 +24,8 @@ pub mod logs;
 mod look;
 mod perform;
 mod placement;
+mod pushes;
+mod registries;
 mod rollouts;
 mod rows;
 mod sampler;
@@ -81,6 +84,7 @@ impl Engine {
         tasks.spawn(rows::run(context.clone()));
         tasks.spawn(inquiries::run(context.clone()));
         tasks.spawn(images::run(context.clone()));
+        tasks.spawn(pushes::run(context.clone()));
         info!(node.id = %settings.node, "The engine runs as node {}", settings.node.short());
         Ok(Self { context, logs, tasks })
     }

@@ -1,7 +1,7 @@
 //! A command of a step, carried out on the target. What comes back is weighed by the next step;
 //! nothing is decided here.
 
-use crate::{chain, placement::Turn, told::told};
+use crate::{chain, placement::Turn, registries, told::told};
 use domain::{
     id::RolloutId,
     rollout::{
@@ -150,6 +150,11 @@ async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
         turn.placement.size.count(),
         rollout.policy.root_allowed,
     );
+    // Dropped for something that goes first: it is begun again where it stopped.
+    let brought = match registries::bring(turn, current, &plan.image).await {
+        Ok(brought) => brought,
+        Err(registries::Interrupted) => return None,
+    };
     let findings = match rollout.kind {
         Kind::Rollback => image_only(turn, &plan).await,
         Kind::Deploy | Kind::Remove => turn
@@ -162,6 +167,10 @@ async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
     };
     let mut findings = findings?;
     findings.extend(secrets);
+    if let Some(brought) = brought {
+        // What is said first is why it failed, where it did.
+        findings.insert(0, brought);
+    }
     if current.parts.retired && rollout.kind == Kind::Deploy {
         findings.push(Finding {
             question: "The release may be deployed".to_owned(),
@@ -202,7 +211,7 @@ fn holds(turn: &Turn<'_>, rollout: &Rollout) -> Option<(Slot, RolloutId)> {
 async fn image_only(turn: &Turn<'_>, plan: &Plan) -> Option<Vec<Finding>> {
     let question = "The image is there, with the same content".to_owned();
     let reference = plan.image.as_str().parse().ok()?;
-    match turn.context.target.image(&reference, false).await {
+    match turn.context.target.image(&reference).await {
         Ok(facts) if facts.id == plan.image => {
             let detail = plan.image.short().to_owned();
             Some(vec![Finding { question, verdict: Verdict::Pass, detail }])

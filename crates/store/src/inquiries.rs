@@ -3,7 +3,10 @@
 
 use crate::{Conn, Result};
 use domain::{
-    id::{InquiryId, NodeId, PlacementId, ProjectId, ReleaseId, ServiceId, TargetId, UserId},
+    id::{
+        InquiryId, NodeId, PlacementId, ProjectId, RegistryId, ReleaseId, ServiceId, TargetId,
+        UserId,
+    },
     name::ImageReference,
     source::{Folder, GitRef, GitUrl},
     view::InquiryAnswer,
@@ -36,6 +39,10 @@ pub enum Question {
     Refs { url: GitUrl },
     /// What would be built of this folder, and why?
     Recipe { url: GitUrl, at: GitRef, folder: Folder },
+    /// Can this registry be used, with the credentials that are stored for it?
+    Registry { registry: RegistryId },
+    /// Where do the tags of this release point now?
+    Tags { release: ReleaseId },
 }
 
 impl Question {
@@ -50,6 +57,8 @@ impl Question {
             Self::Recipe { url, at, .. } => {
                 format!("What would be built of {url} at {}?", at.short())
             }
+            Self::Registry { .. } => "Can this registry be used?".to_owned(),
+            Self::Tags { .. } => "Where do the tags of this release point now?".to_owned(),
         }
     }
 
@@ -59,9 +68,11 @@ impl Question {
         match self {
             Self::Image { pull: true, .. } => PULL_WITHIN,
             Self::Recipe { .. } => FETCH_WITHIN,
-            Self::Image { pull: false, .. } | Self::CouldI { .. } | Self::Refs { .. } => {
-                ANSWER_WITHIN
-            }
+            Self::Image { pull: false, .. }
+            | Self::CouldI { .. }
+            | Self::Refs { .. }
+            | Self::Registry { .. }
+            | Self::Tags { .. } => ANSWER_WITHIN,
         }
     }
 }
@@ -134,8 +145,8 @@ pub struct New<'a> {
     pub id: InquiryId,
     pub question: &'a Question,
     pub target: TargetId,
-    pub project: ProjectId,
-    pub service: ServiceId,
+    /// `None`: about the installation.
+    pub place: Option<(ProjectId, ServiceId)>,
     pub by: UserId,
 }
 
@@ -158,8 +169,8 @@ pub async fn ask(conn: &mut Conn, new: &New<'_>) -> Result<bool> {
         new.id.0,
         Json(new.question) as _,
         new.target.0,
-        new.project.0,
-        new.service.0,
+        new.place.map(|(project, _)| project.0),
+        new.place.map(|(_, service)| service.0),
         new.by.0,
         new.question.within().as_secs_f64(),
         MOST_OPEN,
@@ -175,8 +186,8 @@ pub async fn ask(conn: &mut Conn, new: &New<'_>) -> Result<bool> {
 pub struct Inquiry {
     pub id: InquiryId,
     pub question: Question,
-    pub project: ProjectId,
-    pub service: ServiceId,
+    /// `None`: about the installation.
+    pub place: Option<(ProjectId, ServiceId)>,
     pub by: UserId,
     pub asked_at: OffsetDateTime,
     pub answer: InquiryAnswer,
@@ -204,8 +215,7 @@ pub async fn load(conn: &mut Conn, id: InquiryId) -> Result<Option<Inquiry>> {
     Ok(row.map(|row| Inquiry {
         id,
         question: row.question.0,
-        project: row.project,
-        service: row.service,
+        place: row.project.zip(row.service),
         by: row.by,
         asked_at: row.asked_at,
         answer: match row.answer {

@@ -411,8 +411,13 @@ async fn an_inquiry_is_taken_once_answered_once_and_expires(pool: PgPool) -> any
     let question = Question::Image { reference: "hello:1".parse()?, pull: false };
     let ask = async |id: InquiryId| {
         let (target, project, service) = (world.target, world.project, world.service);
-        let new =
-            inquiries::New { id, question: &question, target, project, service, by: world.user };
+        let new = inquiries::New {
+            id,
+            question: &question,
+            target,
+            place: Some((project, service)),
+            by: world.user,
+        };
         inquiries::ask(&mut *world.pool.acquire().await?, &new).await
     };
     let id = new(InquiryId);

@@ -13,6 +13,7 @@
 //!   routes.rs        instances -> routes, traffic -> seconds (pure)
 //!   router.rs        the router's socket
 //!   logs.rs          what containers wrote -> lines
+//!   registry.rs      what is sent to registries and fetched from them
 //!   probe.rs usage.rs watch.rs image.rs facts.rs error.rs
 //! ```
 //!
@@ -33,6 +34,7 @@ mod network;
 mod preflight;
 mod probe;
 mod ready;
+mod registry;
 mod router;
 mod routes;
 mod seen;
@@ -40,14 +42,18 @@ mod slots;
 mod usage;
 mod watch;
 
-use crate::{DEADLINE, Error, Hint, Makers, Result, Target};
+use crate::{
+    DEADLINE, Error, Hint, Makers, Result, Target,
+    registry::{Credentials, Push, Told},
+};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use bollard::Docker;
 use domain::{
     id::{PlacementId, RolloutId},
     log::{LogLine, LogWish},
-    name::{ContentId, ImageReference, Name},
+    name::{ContentId, Digest, ImageReference, Name, RegistryAddress, Repository},
+    registry::Standing,
     release::ImageFacts,
     route::{Close, Fence, Put, Remove, Route, Routed, Switch},
     slot::Slot,
@@ -187,6 +193,16 @@ async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 /// A panic while such a lock was held leaves a map that is still whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Only what names a registry can be fetched or asked for there.
+fn repository_of(reference: &ImageReference) -> Result<Repository> {
+    reference.repository().ok_or_else(|| {
+        error::refused(format!(
+            "{reference} names no registry. Write it with one, as in \
+             registry.example.org/{reference}."
+        ))
+    })
 }
 
 /// What a write made of a route.
@@ -388,8 +404,43 @@ impl Target for DockerTarget {
         self.lines(place, instance, wish)
     }
 
-    async fn image(&self, reference: &ImageReference, pull: bool) -> Result<ImageFacts> {
-        self.look_up(reference, pull).await
+    async fn image(&self, reference: &ImageReference) -> Result<ImageFacts> {
+        in_time(self.look_up(reference)).await
+    }
+
+    async fn pull(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        told: &Told,
+    ) -> Result<()> {
+        let repository = repository_of(reference)?;
+        self.fetch(reference, &repository, credentials, told).await
+    }
+
+    async fn push(&self, push: &Push<'_>, told: &Told) -> Result<Digest> {
+        self.send(push, told).await
+    }
+
+    async fn try_registry(
+        &self,
+        address: &RegistryAddress,
+        credentials: Option<&Credentials>,
+    ) -> Result<Standing> {
+        self.stands(address, credentials).await
+    }
+
+    async fn points_to(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Result<Digest, Standing>> {
+        let repository = repository_of(reference)?;
+        self.points(reference, &repository.address(), credentials).await
+    }
+
+    async fn digests(&self, image: &ContentId) -> Result<Vec<(Repository, Digest)>> {
+        in_time(self.repo_digests(image)).await
     }
 
     async fn keep_image(&self, image: &ContentId) -> Result<()> {

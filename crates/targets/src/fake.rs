@@ -9,18 +9,23 @@ mod behind;
 mod logs;
 mod machine;
 mod preflight;
+mod registry;
 mod router;
 pub mod sample;
 
 pub use behind::{Behaviour, Call, Load};
 
-use crate::{Error, Hint, Makers, Result, Target};
+use crate::{
+    Error, Hint, Makers, Result, Target,
+    registry::{Credentials, Push, Told},
+};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use domain::{
     id::{PlacementId, RolloutId},
     log::{LogLine, LogWish},
-    name::{ContentId, ImageReference, Name},
+    name::{ContentId, Digest, ImageReference, Name, RegistryAddress, Repository},
+    registry::Standing,
     release::ImageFacts,
     slot::{PerSlot, Slot},
     target::{
@@ -349,7 +354,7 @@ impl Target for Fake {
         self.lines(place.placement, instance, wish)
     }
 
-    async fn image(&self, reference: &ImageReference, _pull: bool) -> Result<ImageFacts> {
+    async fn image(&self, reference: &ImageReference) -> Result<ImageFacts> {
         let machine = self.called(Call::Image)?;
         let same = |facts: &&ImageFacts| {
             facts.reference == *reference || facts.id.as_str() == reference.as_str()
@@ -357,6 +362,39 @@ impl Target for Fake {
         machine.images.iter().find(same).cloned().ok_or_else(|| {
             refused(format!("{reference} is not on this machine. Build or load it there."))
         })
+    }
+
+    async fn pull(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        told: &Told,
+    ) -> Result<()> {
+        self.fetch(reference, credentials, told).await
+    }
+
+    async fn push(&self, push: &Push<'_>, told: &Told) -> Result<Digest> {
+        self.send(push, told).await
+    }
+
+    async fn try_registry(
+        &self,
+        _address: &RegistryAddress,
+        credentials: Option<&Credentials>,
+    ) -> Result<Standing> {
+        Ok(self.called(Call::Registry)?.registry.standing(credentials))
+    }
+
+    async fn points_to(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Result<Digest, Standing>> {
+        Ok(self.called(Call::Registry)?.registry.points_to(reference, credentials))
+    }
+
+    async fn digests(&self, image: &ContentId) -> Result<Vec<(Repository, Digest)>> {
+        Ok(self.called(Call::Image)?.digests_of(image))
     }
 
     async fn keep_image(&self, image: &ContentId) -> Result<()> {

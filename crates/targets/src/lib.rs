@@ -14,12 +14,14 @@ pub mod docker;
 pub mod fake;
 mod live;
 pub mod names;
+pub mod registry;
 
 use async_trait::async_trait;
 use domain::{
     id::{PlacementId, RolloutId},
     log::{LogLine, LogWish},
-    name::{ContentId, ImageReference},
+    name::{ContentId, Digest, ImageReference, RegistryAddress, Repository},
+    registry::Standing,
     release::ImageFacts,
     slot::{PerSlot, Slot},
     target::{
@@ -28,10 +30,11 @@ use domain::{
     },
 };
 use futures::stream::BoxStream;
+use registry::{Credentials, Push, Told};
 use std::{fmt, time::Duration};
 
 /// The longest a call works, but for [`Target::probe`], whose check has its own timeout, and a pull
-/// in [`Target::image`]. What takes longer is begun, and seen in a later [`Target::observe`].
+/// and transfers. What takes longer is begun, and seen in a later [`Target::observe`].
 pub const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The longest a pull may take.
@@ -194,9 +197,43 @@ pub trait Target: fmt::Debug + Send + Sync {
         wish: LogWish,
     ) -> BoxStream<'static, Result<LogLine>>;
 
-    /// Looks up an image. With `pull`, a reference that names a registry is fetched first, which
-    /// takes up to [`PULL_DEADLINE`]; dropping the call ends the pull.
-    async fn image(&self, reference: &ImageReference, pull: bool) -> Result<ImageFacts>;
+    /// Looks up an image that is there.
+    async fn image(&self, reference: &ImageReference) -> Result<ImageFacts>;
+
+    /// Fetches an image from the registry that its reference names, within [`PULL_DEADLINE`].
+    /// Dropping the call ends the transfer. [`Error::Refused`] when the registry says no, and for a
+    /// reference without one; [`Error::Unreachable`] when it may pass.
+    async fn pull(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        told: &Told,
+    ) -> Result<()>;
+
+    /// Sends an image to a repository under some tags, within [`registry::PUSH_DEADLINE`], and says
+    /// the digest that the registry gave it. Dropping the call ends the transfer; the names that the
+    /// image needed on the way are taken away again by the next one.
+    async fn push(&self, push: &Push<'_>, told: &Told) -> Result<Digest>;
+
+    /// Whether a registry can be used, within [`registry::ASK_DEADLINE`]. What the registry says is
+    /// never an error.
+    async fn try_registry(
+        &self,
+        address: &RegistryAddress,
+        credentials: Option<&Credentials>,
+    ) -> Result<Standing>;
+
+    /// The digest that a reference points to in its registry now, within
+    /// [`registry::ASK_DEADLINE`]; else what the registry said. [`Error::Refused`] for a reference
+    /// without a registry.
+    async fn points_to(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Result<Digest, Standing>>;
+
+    /// Under which digests an image that is there is known to be in which repositories.
+    async fn digests(&self, image: &ContentId) -> Result<Vec<(Repository, Digest)>>;
 
     /// Spares an image from pruning, with a tag of this installation.
     async fn keep_image(&self, image: &ContentId) -> Result<()>;

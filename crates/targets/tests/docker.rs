@@ -400,8 +400,9 @@ async fn a_registry_that_is_away_is_not_the_releases_fault() {
     // Nobody listens on the port of "discard".
     let reference = "127.0.0.1:9/team/api:1".parse().expect("a reference");
 
-    let local = machine.target.image(&reference, false).await;
-    let pulled = machine.target.image(&reference, true).await;
+    let told = targets::registry::Told::default();
+    let local = machine.target.image(&reference).await;
+    let pulled = machine.target.pull(&reference, None, &told).await;
 
     assert!(matches!(local, Err(Error::Refused { .. })), "{local:?}");
     assert!(matches!(pulled, Err(Error::Unreachable { .. })), "{pulled:?}");

@@ -47,6 +47,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /access", "", "- x x x x x +"),
     ("GET /invitation", "", "+ + + + + + +"),
     ("GET /environments", "", "- + + + + + +"),
+    // Names and addresses are for whoever sees services; who signs in there is not on the page.
+    ("GET /registries", "", "- + + + + + +"),
     ("GET /account", "", "- + + + + + +"),
     // How pages are drawn: a cookie with a word.
     ("POST /api/theme", "", "+ + + + + + +"),
@@ -126,6 +128,18 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/environments/set-protected", "", "- x x x x x +"),
     ("POST /api/history/page", "", "- + + + + + +"),
     ("POST /api/history/verify", "", "- x x + x x +"),
+    // Registries.
+    ("POST /api/registries/page", "", "- + + + + + +"),
+    ("POST /api/registries/add", "", "- x x x x x +"),
+    ("POST /api/registries/change", "", "- x x x x x +"),
+    ("POST /api/registries/archive", "", "- x x x x x ?"),
+    ("POST /api/registries/try", "", "- x x x x x +"),
+    ("POST /api/registries/rule", "", "- ? + + + + +"),
+    ("POST /api/registries/set-rule", "", "- ? x x + + +"),
+    ("POST /api/registries/stored", "", "- ? + + + + +"),
+    // It is not said where its images go.
+    ("POST /api/registries/push", "", "- ? x x + + +"),
+    ("POST /api/registries/ask-tags", "", "- ? x x + + +"),
     // Last, because it ends what the others need.
     ("POST /api/people/sign-out", "", "+ + + + + + +"),
 ];
@@ -178,6 +192,7 @@ struct Things {
     release: String,
     inquiry: String,
     rollout: String,
+    registry: String,
     open: Where,
     protected: Where,
 }
@@ -223,9 +238,11 @@ impl Things {
         world.person(&admin, "Door", "viewer", &everywhere).await;
         let (inquiry, release) = release(world, &admin, &service).await;
         let rollout = rollout(world, &admin, &open.placement, &release).await;
+        let form = [("name", "company"), ("address", "registry.example.org:5000")];
+        let registry = world.post(&admin, "registries/add", &form).send().await.id();
         let page = world.post(&admin, "people/page", &[]).send().await.json();
         let person = page["people"][0]["id"].as_str().unwrap().to_owned();
-        Self { people, person, service, release, inquiry, rollout, open, protected }
+        Self { people, person, service, release, inquiry, rollout, registry, open, protected }
     }
 
     async fn outcome(
@@ -339,6 +356,12 @@ impl Things {
             }
             "builds/look-up-refs" | "builds/guess-recipe" | "builds/start" => vec![service],
             "builds/cancel" => vec![("build", &nobody)],
+            "registries/add" => vec![("name", "x"), ("address", "no address")],
+            "registries/change" => vec![("registry", &self.registry), ("user", ""), ("password", "")],
+            "registries/archive" => vec![("registry", nobody.as_str())],
+            "registries/try" => vec![("registry", &self.registry)],
+            "registries/rule" | "registries/set-rule" => vec![service],
+            "registries/stored" | "registries/push" | "registries/ask-tags" => vec![release],
             "environments/edit-policy" => {
                 return with(&[environment], &PolicyForm::of(&Policy::of_new(false)));
             }

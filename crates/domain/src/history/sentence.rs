@@ -4,6 +4,7 @@
 use super::{By, Deed, Entry};
 use crate::{
     build,
+    name::ImageTag,
     rollout::{Ask, Kind, Phase},
 };
 use serde::{Deserialize, Serialize};
@@ -276,6 +277,46 @@ impl Entry {
             Deed::Drift { what } => {
                 vec![plain("found a difference at "), strong(thing), plain(format!(": {what}"))]
             }
+            Deed::RegistryAdded { name, address, .. } => {
+                vec![plain("added the registry "), strong(name), plain(format!(" at {address}"))]
+            }
+            Deed::RegistryChanged { name, .. } => {
+                vec![plain("changed the credentials of the registry "), strong(name)]
+            }
+            Deed::RegistryArchived { name, .. } => {
+                vec![plain("archived the registry "), strong(name)]
+            }
+            Deed::RegistryTried { name, .. } => {
+                vec![plain("tried the registry "), strong(name)]
+            }
+            Deed::PushRuleChanged => {
+                vec![plain("changed where the images of "), strong(thing), plain(" go")]
+            }
+            Deed::PushAsked { release, repository } => {
+                vec![plain("pushes "), of(release), plain(format!(" to {repository}"))]
+            }
+            Deed::ImagePushed { release, repository, tags, digest } => {
+                let tags: Vec<_> = tags.iter().map(ImageTag::as_str).collect();
+                vec![
+                    plain("pushed "),
+                    of(release),
+                    plain(format!(" to {repository} as {}", tags.join(", "))),
+                    plain(format!(", digest {}", digest.short())),
+                ]
+            }
+            Deed::PushFailed { release, repository, why } => vec![
+                plain("could not push "),
+                of(release),
+                plain(format!(" to {repository}: {why}")),
+            ],
+            Deed::ImageFetched { release, repository, digest } => vec![
+                plain("fetched the image of "),
+                of(release),
+                plain(format!(" from {repository} by its digest {}", digest.short())),
+            ],
+            Deed::CredentialsUsed { address, what } => {
+                vec![plain(format!("used the credentials of {address} {what}"))]
+            }
             Deed::HistoryExported { rows, format } => {
                 vec![plain(format!("took away {rows} rows of the history as {format}"))]
             }
@@ -339,6 +380,8 @@ impl Entry {
                 other => (other.as_words(), Tone::Quiet),
             },
             Deed::RolloutErrored { .. } => ("needs a person", Tone::Red),
+            Deed::PushFailed { .. } => ("failed", Tone::Red),
+            Deed::PushAsked { .. } => ("asked", Tone::Quiet),
             Deed::Alarm { .. } => ("alarm", Tone::Red),
             Deed::KeyLost { .. } => ("lost", Tone::Red),
             Deed::RouteForeign { .. } | Deed::Drift { .. } => ("differs", Tone::Amber),

@@ -141,8 +141,8 @@ pub async fn an_image_is_looked_up_kept_and_released(h: &dyn Harness) {
     let by_id = plan.image.to_string().parse().expect("a reference");
     let nowhere = "nobody-has-this:1".parse().expect("a reference");
 
-    let facts = h.target().image(&by_id, false).await.expect("found");
-    let missing = h.target().image(&nowhere, true).await;
+    let facts = h.target().image(&by_id).await.expect("found");
+    let missing = h.target().image(&nowhere).await;
     for _ in 0..2 {
         h.target().keep_image(&plan.image).await.expect("kept");
     }
@@ -160,6 +160,6 @@ pub async fn an_image_is_looked_up_kept_and_released(h: &dyn Harness) {
     assert!(assert_refused(missing).contains("nobody-has-this:1"));
     assert_refused(h.target().keep_image(&gone).await);
     h.target().release_image(&gone).await.expect("nothing to do");
-    h.target().image(&by_id, false).await.expect("still there");
+    h.target().image(&by_id).await.expect("still there");
     h.target().fence(&settled(&place, 1), &place).await.expect("and nothing else happened");
 }

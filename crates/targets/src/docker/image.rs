@@ -1,42 +1,27 @@
 //! Images: what they are, by content, and a tag of ours that spares them from pruning.
 
-use super::{DockerTarget, error, in_time};
-use crate::{Error, PULL_DEADLINE, Result};
-use anyhow::anyhow;
+use super::{DockerTarget, error};
+use crate::Result;
 use bollard::{
     models::{ImageInspect, ImageSummary},
-    query_parameters::{
-        CreateImageOptionsBuilder, ListImagesOptions, RemoveImageOptionsBuilder,
-        TagImageOptionsBuilder,
-    },
+    query_parameters::{ListImagesOptions, RemoveImageOptionsBuilder, TagImageOptionsBuilder},
 };
 use domain::{
     name::{ContentId, ImageReference},
     release::ImageFacts,
 };
-use futures::TryStreamExt;
 
 /// The repository of the tags that spare images.
 const KEEP: &str = "pilothouse/keep";
 
 impl DockerTarget {
     /// `Target::image`.
-    pub(super) async fn look_up(
-        &self,
-        reference: &ImageReference,
-        pull: bool,
-    ) -> Result<ImageFacts> {
-        let registry = registry(reference);
-        if let (true, Some(registry)) = (pull, registry) {
-            tokio::time::timeout(PULL_DEADLINE, self.pull(reference, registry))
-                .await
-                .unwrap_or_else(|_| Err(error::unreachable(anyhow!("the pull took too long"))))?;
-        }
-        let found = in_time(self.inspected_image(reference.as_str())).await?;
+    pub(super) async fn look_up(&self, reference: &ImageReference) -> Result<ImageFacts> {
+        let found = self.inspected_image(reference.as_str()).await?;
         let found = found.ok_or_else(|| {
-            error::refused(match registry {
+            error::refused(match reference.repository() {
                 Some(_) => {
-                    format!("{reference} is not on this machine. Pull it, or load it there.")
+                    format!("{reference} is not on this machine. Fetch it, or load it there.")
                 }
                 None => format!(
                     "{reference} is not on this machine. Build or load it there, or write it with \
@@ -54,34 +39,6 @@ impl DockerTarget {
             Err(gone) if error::is_gone(&gone) => Ok(None),
             Err(other) => Err(other.into()),
         }
-    }
-
-    async fn pull(&self, reference: &ImageReference, registry: &str) -> Result<()> {
-        let mut options = CreateImageOptionsBuilder::default().from_image(reference.as_str());
-        if reference.tag().is_none() && !reference.as_str().contains('@') {
-            // Without a tag the engine would fetch all of them.
-            options = options.tag("latest");
-        }
-        let engine = self.engine().await?;
-        let pulled = engine.create_image(Some(options.build()), None, None);
-        pulled.try_for_each(|_| async { Ok(()) }).await.map_err(|error| {
-            let said = match &error {
-                bollard::errors::Error::DockerResponseServerError { message, .. } => {
-                    message.clone()
-                }
-                bollard::errors::Error::DockerStreamError { error } => error.clone(),
-                _ => return error::unreachable(error),
-            };
-            if is_networks_fault(&said) {
-                let target = format!("The registry {registry}");
-                return Error::Unreachable { target, source: anyhow!(error::sentence(&said)) };
-            }
-            error::refused(format!(
-                "{reference} could not be pulled: {}. Check its name, and that this machine may \
-                 read it.",
-                error::sentence(&said).trim_end_matches('.')
-            ))
-        })
     }
 
     /// `Target::keep_image`.
@@ -139,32 +96,6 @@ impl DockerTarget {
     }
 }
 
-/// The registry, where the reference names one.
-fn registry(reference: &ImageReference) -> Option<&str> {
-    let (first, _) = reference.as_str().split_once('/')?;
-    (first.contains(['.', ':']) || first == "localhost").then_some(first)
-}
-
-/// Whether a pull failed on the way, and may succeed later.
-fn is_networks_fault(said: &str) -> bool {
-    let said = said.to_lowercase();
-    let signs = [
-        "dial tcp",
-        "no such host",
-        "timeout",
-        "timed out",
-        "deadline exceeded",
-        "connection re",
-        "eof",
-        "tls:",
-        "x509",
-        "toomanyrequests",
-        "status code 5",
-        "server error",
-    ];
-    signs.iter().any(|sign| said.contains(sign))
-}
-
 fn facts(reference: &ImageReference, found: ImageInspect) -> Result<ImageFacts> {
     let id = found.id.unwrap_or_default();
     let config = found.config.unwrap_or_default();
@@ -192,30 +123,4 @@ fn facts(reference: &ImageReference, found: ImageInspect) -> Result<ImageFacts> 
         command: entrypoint.into_iter().chain(config.cmd.unwrap_or_default()).collect(),
         created_at: found.created,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_reference_with_a_registry_is_pulled() {
-        let of = |typed: &str| {
-            let reference: ImageReference = typed.parse().expect("good");
-            registry(&reference).map(str::to_owned)
-        };
-
-        assert_eq!(of("hello:1.0.0"), None);
-        assert_eq!(of("team/hello:1.0.0"), None);
-        assert_eq!(of("localhost/hello").as_deref(), Some("localhost"));
-        assert_eq!(of("localhost:5000/hello").as_deref(), Some("localhost:5000"));
-        assert_eq!(of("ghcr.io/team/hello").as_deref(), Some("ghcr.io"));
-    }
-
-    #[test]
-    fn a_registry_that_is_away_is_not_a_bad_name() {
-        assert!(is_networks_fault("Get https://r/v2/: dial tcp: lookup r: no such host"));
-        assert!(!is_networks_fault("manifest for r/a:1 not found: manifest unknown"));
-        assert!(!is_networks_fault("pull access denied for r/a, repository does not exist"));
-    }
 }

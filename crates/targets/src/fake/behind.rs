@@ -10,6 +10,7 @@ use domain::{
     id::{PlacementId, ReleaseId},
     log::Source,
     name::{ContentId, HostName},
+    registry::Standing,
     release::ImageFacts,
     slot::Slot,
     target::{Hand, RouteSeen, Second},
@@ -75,6 +76,7 @@ pub enum Call {
     KeepImage,
     KeptImages,
     ReleaseImage,
+    Registry,
 }
 
 impl Fake {
@@ -105,6 +107,17 @@ impl Fake {
     /// Takes an image away.
     pub fn forget_image(&self, image: &ContentId) {
         self.behind(|machine| machine.images.retain(|facts| facts.id != *image));
+    }
+
+    /// From now on the registry knows this one user and nobody else.
+    pub fn lock_registry(&self, user: &str, password: &str) {
+        let login = Some((user.to_owned(), password.to_owned()));
+        self.behind(|machine| machine.registry.login = login);
+    }
+
+    /// What the registry answers to everything from now on. `None`: it is well again.
+    pub fn trouble_registry(&self, with: Option<Standing>) {
+        self.behind(|machine| machine.registry.unwell = with);
     }
 
     /// Whether this installation keeps an image from being pruned.

@@ -4,6 +4,7 @@ use super::{
     Behaviour, Call,
     logs::{Followed, Log},
     lost, refused,
+    registry::Registry,
     router::{Route, now},
     stale,
 };
@@ -34,6 +35,8 @@ pub(super) struct Machine {
     pub strangers: HashSet<String>,
     pub routes: HashMap<PlacementId, Route>,
     pub images: Vec<ImageFacts>,
+    /// The one registry there is, under every address.
+    pub registry: Registry,
     pub kept: HashSet<(Uuid, ContentId)>,
     pub behaviours: HashMap<ReleaseId, Behaviour>,
     pub calls: Vec<Call>,
@@ -100,6 +103,7 @@ impl Default for Machine {
             strangers: HashSet::new(),
             routes: HashMap::new(),
             images: Vec::new(),
+            registry: Registry::default(),
             kept: HashSet::new(),
             behaviours: HashMap::new(),
             calls: Vec::new(),
