@@ -4,10 +4,11 @@
 //! be done or what happens to a rollout: that is `control`'s and `engine`'s.
 
 pub mod answer;
+pub mod build_logs;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod container_logs;
+mod container_logs;
 pub mod database;
 pub mod export;
 pub mod files;

@@ -23,6 +23,7 @@ use axum::{
 use control::{Actor, Asked};
 use domain::{error::Problem, live::Message};
 use engine::{
+    builds::BuildViewer,
     live::{Event, Heard},
     logs::Viewer,
 };
@@ -88,6 +89,10 @@ pub async fn open(
         Ok(logs) => logs,
         Err(problem) => return asker.problem(&problem),
     };
+    let build_log = match follow_build(&console, &asked.actor, &topics).await {
+        Ok(build_log) => build_log,
+        Err(problem) => return asker.problem(&problem),
+    };
     // A browser that reconnects by itself says where it was in a header.
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let follower = Follower {
@@ -99,6 +104,7 @@ pub async fn open(
         console,
         topics,
         logs,
+        build_log,
     };
     stream(follower, seat)
 }
@@ -115,6 +121,24 @@ async fn follow_logs(
     let Ok(Ok(place)) = asking.await else { return Err(database_is_gone()) };
     let Some(place) = place else { return Ok(None) };
     match console.logs.follow(&place, which.clone()) {
+        Some(viewer) => Ok(Some(viewer)),
+        None => Err(Problem::TooMany { seconds: 30 }),
+    }
+}
+
+/// The lines of a build that the page shows, by the same rule.
+async fn follow_build(
+    console: &Console,
+    actor: &Actor,
+    topics: &Topics,
+) -> Result<Option<BuildViewer>, Problem> {
+    let Some((build, after)) = topics.build_log() else { return Ok(None) };
+    let asking = timeout(DECIDE_WITHIN, console.control.may_follow_build(actor, build));
+    let Ok(Ok(may)) = asking.await else { return Err(database_is_gone()) };
+    if !may {
+        return Ok(None);
+    }
+    match console.build_logs.follow(build, after) {
         Some(viewer) => Ok(Some(viewer)),
         None => Err(Problem::TooMany { seconds: 30 }),
     }
@@ -165,6 +189,8 @@ struct Follower {
     outbox: Arc<Outbox>,
     /// What instances write, where the page shows it.
     logs: Option<Viewer>,
+    /// What a build writes, where the page shows it.
+    build_log: Option<BuildViewer>,
 }
 
 /// Why a stream ends.
@@ -208,7 +234,7 @@ impl Follower {
             let heard = tokio::select! {
                 heard = self.heard.recv() => heard,
                 () = stop.cancelled() => return End::Goodbye,
-                _ = looks.tick(), if self.logs.is_some() => {
+                _ = looks.tick(), if self.logs.is_some() || self.build_log.is_some() => {
                     self.pass_on_lines();
                     continue;
                 }
@@ -319,9 +345,13 @@ impl Follower {
     /// Lines, as long as the client takes them. What it does not take in time is not there any more
     /// when it does, and it is told how much that was.
     fn pass_on_lines(&mut self) {
-        let Some(viewer) = &mut self.logs else { return };
+        let (logs, build_log) = (&mut self.logs, &mut self.build_log);
+        let mut next = || {
+            let instance = logs.as_mut().and_then(Viewer::take);
+            instance.or_else(|| build_log.as_mut().and_then(BuildViewer::take))
+        };
         while self.outbox.has_room_for_lines()
-            && let Some(json) = viewer.take()
+            && let Some(json) = next()
         {
             self.outbox.put_lines(json);
         }

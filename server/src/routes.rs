@@ -8,12 +8,12 @@
 //! bound     so much body and no more
 //!   /livez /readyz /metrics /pkg /fonts      nobody needs to be known
 //!   session   the cookie becomes who asks
-//!     pages, server functions, /live, /logs/{placement}/download, /history/export.*
+//!     pages, server functions, /live, /logs/{placement}/download, /builds/{id}/log, /history/export.*
 //! ```
 
 use crate::{
     answer::Asker,
-    container_logs, export, files,
+    build_logs, container_logs, export, files,
     guard::{self, Door},
     live, pages, probes, session,
     state::Console,
@@ -27,7 +27,8 @@ use std::{panic::AssertUnwindSafe, path::Path, sync::Arc, sync::atomic::Ordering
 /// What is served without knowing who asks. Also for the test that walks all routes.
 pub const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 /// What is served besides the pages and server functions of the app.
-pub const OWN: [&str; 3] = ["/live", "/history/{export}", "/logs/{placement}/download"];
+pub const OWN: [&str; 4] =
+    ["/live", "/history/{export}", "/logs/{placement}/download", "/builds/{id}/log"];
 
 /// Everything that is served.
 pub fn all(console: &Console, door: &Arc<Door>, site: &Path) -> Router {
@@ -35,6 +36,7 @@ pub fn all(console: &Console, door: &Arc<Door>, site: &Path) -> Router {
         .route("/live", get(live::open))
         .route("/history/{export}", get(export::history))
         .route("/logs/{placement}/download", get(container_logs::download))
+        .route("/builds/{id}/log", get(build_logs::download))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))
         .merge(pages::routes(console))

@@ -49,7 +49,7 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
         let vault = Arc::new(Vault::open(&settings.data_dir)?);
         let control = begin(&settings, &database, vault.clone()).await?;
         let target = target(&settings, &database).await?;
-        let node = engine::Settings { node: lock.node, vault };
+        let node = engine::Settings { node: lock.node, vault, builds: None };
         serve(&settings, &database, control, target, listener, node, stop).await
     };
     let served = served.await;
@@ -106,6 +106,7 @@ pub async fn serve(
         control: control.clone(),
         hub: engine.hub(),
         logs: engine.logs(),
+        build_logs: engine.build_logs(),
         seats: Arc::new(seats),
         metrics: metrics.clone(),
         health: Health { pool: database.pool.clone(), target },

@@ -3,7 +3,7 @@
 use crate::{live::seats::Seats, metrics::Metrics, probes::Health};
 use axum::extract::FromRef;
 use control::Control;
-use engine::{live::Hub, logs::Logs};
+use engine::{builds::BuildLogs, live::Hub, logs::Logs};
 use leptos::config::LeptosOptions;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ pub struct Console {
     pub control: Control,
     pub hub: Hub,
     pub logs: Logs,
+    pub build_logs: BuildLogs,
     pub seats: Arc<Seats>,
     pub metrics: Arc<Metrics>,
     pub health: Health,

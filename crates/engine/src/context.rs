@@ -1,6 +1,10 @@
 //! What all loops of an engine share, and how they are woken.
 
-use crate::{health::Healths, live::Hub};
+use crate::{
+    builds::{self, BuildLogs},
+    health::Healths,
+    live::Hub,
+};
 use domain::{
     id::{NodeId, PlacementId, ReleaseId},
     target::{Observed, Place, Probe},
@@ -27,6 +31,9 @@ pub(crate) struct Context {
     pub target: Arc<dyn Target>,
     /// Opens secrets, at the moment they are handed to a target.
     pub vault: Arc<Vault>,
+    /// How builds are carried out. `None`: this node has no part in them.
+    pub builds: Option<Arc<builds::Settings>>,
+    pub build_logs: BuildLogs,
     pub hub: Hub,
     pub healths: Healths,
     pub stopping: CancellationToken,
@@ -58,9 +65,17 @@ impl Known {
 }
 
 impl Context {
-    pub fn new(node: NodeId, pool: Pool, target: Arc<dyn Target>, vault: Arc<Vault>) -> Self {
+    pub fn new(
+        node: NodeId,
+        pool: Pool,
+        target: Arc<dyn Target>,
+        vault: Arc<Vault>,
+        builds: Option<Arc<builds::Settings>>,
+    ) -> Self {
         Self {
             node,
+            builds,
+            build_logs: BuildLogs::new(pool.clone()),
             pool,
             target,
             vault,

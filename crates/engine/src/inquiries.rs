@@ -1,23 +1,35 @@
 //! Questions that only the target can answer: taken one at a time by whichever node is first, asked,
 //! and answered into their row.
 
-use crate::{context::Context, registries, told::told};
+use crate::{
+    builds::{self, place_for},
+    context::Context,
+    registries,
+    told::told,
+};
 use anyhow::Context as _;
 use domain::{
     id::{PlacementId, ReleaseId},
     release::Pair,
+    source::{Folder, GitRef, GitUrl, RecipeGuess},
     target::{Plan, PlanVariables},
     view::InquiryAnswer,
 };
+use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
 use store::inquiries::{Question, Taken};
+use targets::build::{FetchEvent, Remote};
 use tokio::task::JoinSet;
 use tracing::warn;
+use uuid::Uuid;
 
 /// How many are asked at the same time. Others wait, and are shown as waiting.
 const AT_ONCE: usize = 4;
 /// How often one looks, besides being woken.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The longest a repository may take that one only looks into.
+const FETCH_WITHIN: Duration = Duration::from_secs(4 * 60);
 
 /// Answers until the engine stops.
 pub(crate) async fn run(context: Arc<Context>) {
@@ -72,10 +84,44 @@ async fn ask(context: &Context, question: &Question) -> anyhow::Result<InquiryAn
         Question::Registry { registry } => registries::try_one(context, *registry).await,
         Question::Tags { release } => registries::ask_tags(context, *release).await,
         Question::CouldI { placement, release } => could_i(context, *placement, *release).await,
-        Question::Refs { .. } | Question::Recipe { .. } => {
-            anyhow::bail!("Nothing here can speak to git yet.")
+        Question::Refs { url } => {
+            let from = Remote { url: url.clone(), login: None };
+            Ok(InquiryAnswer::Refs(git(context)?.builder.refs(&from).await?))
+        }
+        Question::Recipe { url, at, folder } => {
+            Ok(InquiryAnswer::Recipe(guess(git(context)?, url, at, folder).await?))
         }
     }
+}
+
+/// Who speaks to git.
+fn git(context: &Context) -> anyhow::Result<&builds::Settings> {
+    context.builds.as_deref().context("this node has no part in builds")
+}
+
+/// Fetches a commit and looks what of it could be built.
+async fn guess(
+    builds: &builds::Settings,
+    url: &GitUrl,
+    at: &GitRef,
+    folder: &Folder,
+) -> anyhow::Result<RecipeGuess> {
+    // What is left of it when we die is cleared with the builds.
+    let place = builds.directory.join(Uuid::now_v7().to_string());
+    place_for(&place).await.context("there is no place for the source on this machine")?;
+    let looked = async {
+        let from = Remote { url: url.clone(), login: None };
+        let mut events = builds.builder.fetch(&from, at, &place);
+        while let Some(event) = events.next().await {
+            if let FetchEvent::Done(_) = event? {
+                return Ok(builds.builder.guess(&place, folder).await?);
+            }
+        }
+        anyhow::bail!("git ended without saying what it fetched")
+    };
+    let looked = tokio::time::timeout(FETCH_WITHIN, looked).await;
+    builds::remove(&place).await;
+    looked.context("the repository takes too long to fetch")?
 }
 
 /// What preflight would say, with the placement's newest configuration.

@@ -11,10 +11,12 @@
 //! history   rows after the last      -> hub
 //! inquiries questions to the target  -> rows
 //! pushes    images to registries     -> rows
+//! builds    the queue, as far as there is room -> images, releases, rows
 //! logs      what instances write     -> those who follow, search, take away; the last lines -> rows
 //! ```
 
 mod beat;
+pub mod builds;
 mod context;
 mod health;
 mod images;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub node: NodeId,
     /// Opens the secrets that a target has to be given.
     pub vault: Arc<Vault>,
+    /// How builds are carried out. `None`: they wait for a node that does.
+    pub builds: Option<builds::Settings>,
 }
 
 /// A running engine. Dropping it stops everything at once; [`Engine::stop`] hands over first.
@@ -71,7 +75,12 @@ impl Engine {
         target: Arc<dyn Target>,
     ) -> anyhow::Result<Self> {
         let logs = Logs::new(target.clone(), pool.clone());
-        let context = Arc::new(Context::new(settings.node, pool, target, settings.vault));
+        let builds = settings.builds.map(Arc::new);
+        if let Some(builds) = &builds {
+            builds::clear(&builds.directory).await;
+        }
+        let context =
+            Arc::new(Context::new(settings.node, pool, target, settings.vault, builds.clone()));
         let mut conn = context.pool.acquire().await?;
         store::nodes::register(&mut conn, settings.node, None).await?;
         drop(conn);
@@ -85,6 +94,9 @@ impl Engine {
         tasks.spawn(inquiries::run(context.clone()));
         tasks.spawn(images::run(context.clone()));
         tasks.spawn(pushes::run(context.clone()));
+        if let Some(builds) = builds {
+            tasks.spawn(builds::run(context.clone(), builds));
+        }
         info!(node.id = %settings.node, "The engine runs as node {}", settings.node.short());
         Ok(Self { context, logs, tasks })
     }
@@ -99,6 +111,12 @@ impl Engine {
     #[must_use]
     pub fn logs(&self) -> Logs {
         self.logs.clone()
+    }
+
+    /// Where what builds write is followed.
+    #[must_use]
+    pub fn build_logs(&self) -> builds::BuildLogs {
+        self.context.build_logs.clone()
     }
 
     /// Stops claiming, lets begun steps end, and hands everything over.

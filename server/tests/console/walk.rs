@@ -29,6 +29,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /history/{export}", "", "- x x + x x +"),
     ("GET /logs/{placement}/download", "open", "- ? x + + + +"),
     ("GET /logs/{placement}/download", "protected", "- ? x + + + +"),
+    ("GET /builds/{id}/log", "", "- ? x + + + +"),
     // Pages.
     ("GET /", "", "- + + + + + +"),
     ("GET /sign-in", "", "+ + + + + + +"),
@@ -110,17 +111,17 @@ const MATRIX: &[(&str, &str, &str)] = &[
     // What instances write.
     ("POST /api/logs/page", "open", "- ? x + + + +"),
     ("POST /api/logs/page", "protected", "- ? x + + + +"),
-    // Builds, and where a service's code is. Nothing is built here: there is no source.
+    // Builds, and where a service's code is. Nothing is built here: they wait.
     ("POST /api/builds/list", "", "- + + + + + +"),
-    ("POST /api/builds/page", "", "- ? ? ? ? ? ?"),
-    ("POST /api/builds/log", "", "- ? ? ? ? ? ?"),
+    ("POST /api/builds/page", "", "- ? + + + + +"),
+    ("POST /api/builds/log", "", "- ? x + + + +"),
     ("POST /api/builds/project", "", "- ? + + + + +"),
     ("POST /api/builds/source", "", "- ? + + + + +"),
     ("POST /api/builds/look-up-refs", "", "- ? x x + + +"),
     ("POST /api/builds/guess-recipe", "", "- ? x x + + +"),
     ("POST /api/builds/start", "", "- ? x x + + +"),
     ("POST /api/builds/start-all", "", "- ? x x + + +"),
-    ("POST /api/builds/cancel", "", "- ? ? ? ? ? ?"),
+    ("POST /api/builds/cancel", "", "- ? x x + + +"),
     ("POST /api/builds/edit-source", "", "- ? x x + + +"),
     // Environments and the history.
     ("POST /api/environments/page", "", "- + + + + + +"),
@@ -193,6 +194,7 @@ struct Things {
     inquiry: String,
     rollout: String,
     registry: String,
+    build: String,
     open: Where,
     protected: Where,
 }
@@ -240,9 +242,21 @@ impl Things {
         let rollout = rollout(world, &admin, &open.placement, &release).await;
         let form = [("name", "company"), ("address", "registry.example.org:5000")];
         let registry = world.post(&admin, "registries/add", &form).send().await.id();
+        let build = build(world, &admin, &service).await;
         let page = world.post(&admin, "people/page", &[]).send().await.json();
         let person = page["people"][0]["id"].as_str().unwrap().to_owned();
-        Self { people, person, service, release, inquiry, rollout, registry, open, protected }
+        Self {
+            people,
+            person,
+            service,
+            release,
+            inquiry,
+            rollout,
+            build,
+            registry,
+            open,
+            protected,
+        }
     }
 
     async fn outcome(
@@ -290,6 +304,7 @@ impl Things {
             .replace("{project}", "shop")
             .replace("{service}", "web")
             .replace("{export}", "export.csv")
+            .replace("/builds/{id}", &format!("/builds/{}", self.build))
             .replace("/releases/{id}", &format!("/releases/{}", self.release))
             .replace("/rollouts/{id}", &format!("/rollouts/{}", self.rollout))
             .replace("/people/{id}", &format!("/people/{}", self.person))
@@ -348,20 +363,22 @@ impl Things {
                 let name = if at.placement == self.open.placement { "local" } else { "production" };
                 vec![("project", "shop"), ("service", "web"), ("environment", name)]
             }
-            "builds/page" | "builds/log" => vec![("id", &nobody)],
+            "builds/page" | "builds/log" => vec![("id", &self.build)],
             "builds/project" | "builds/start-all" => vec![("project", "shop")],
             "builds/source" => vec![("project", "shop"), ("service", "web")],
             "builds/edit-source" => {
                 vec![service, ("url", "https://git.example.org/team/web.git")]
             }
             "builds/look-up-refs" | "builds/guess-recipe" | "builds/start" => vec![service],
-            "builds/cancel" => vec![("build", &nobody)],
             "registries/add" => vec![("name", "x"), ("address", "no address")],
-            "registries/change" => vec![("registry", &self.registry), ("user", ""), ("password", "")],
+            "registries/change" => {
+                vec![("registry", &self.registry), ("user", ""), ("password", "")]
+            }
             "registries/archive" => vec![("registry", nobody.as_str())],
             "registries/try" => vec![("registry", &self.registry)],
             "registries/rule" | "registries/set-rule" => vec![service],
             "registries/stored" | "registries/push" | "registries/ask-tags" => vec![release],
+            "builds/cancel" => vec![("build", &self.build)],
             "environments/edit-policy" => {
                 return with(&[environment], &PolicyForm::of(&Policy::of_new(false)));
             }
@@ -396,6 +413,14 @@ async fn release(world: &World, admin: &Person, service: &str) -> (String, Strin
     let form = [("service", service), ("inquiry", &inquiry), ("name", "1")];
     let release = world.post(admin, "releases/make", &form).send().await.id();
     (inquiry, release)
+}
+
+/// A build that waits for ever: this server has no part in builds.
+async fn build(world: &World, admin: &Person, service: &str) -> String {
+    let form = [("service", service), ("url", "https://git.example.org/team/web.git")];
+    let edited = world.post(admin, "builds/edit-source", &form).send().await;
+    assert!(matches!(edited.status, 200 | 302), "{}", edited.body);
+    world.post(admin, "builds/start", &[("service", service)]).send().await.id()
 }
 
 async fn rollout(world: &World, admin: &Person, placement: &str, release: &str) -> String {

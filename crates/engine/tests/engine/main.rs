@@ -1,6 +1,8 @@
 //! The engine against a real Postgres and a target in memory: whole rollouts, cut off wherever one
 //! can be cut off.
 
+mod builder;
+mod builds;
 mod logs;
 mod secrets;
 mod world;

@@ -37,9 +37,9 @@ pub struct World {
     pub pool: PgPool,
     pub target: Fake,
     pub id: PlacementId,
-    service: ServiceId,
+    pub service: ServiceId,
     configuration: ConfigurationId,
-    user: UserId,
+    pub user: UserId,
     spec: ServiceSpec,
 }
 
@@ -139,7 +139,19 @@ impl World {
 
     /// The same with a key that a test knows.
     pub async fn start_with(&self, node: u128, vault: Arc<Vault>) -> anyhow::Result<Engine> {
-        let settings = Settings { node: NodeId(Uuid::from_u128(node)), vault };
+        let settings = Settings { node: NodeId(Uuid::from_u128(node)), vault, builds: None };
+        Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await
+    }
+
+    /// The same with a part in builds.
+    pub async fn start_building(
+        &self,
+        node: u128,
+        builds: engine::builds::Settings,
+    ) -> anyhow::Result<Engine> {
+        let vault = Arc::new(Vault::in_memory());
+        let node = NodeId(Uuid::from_u128(node));
+        let settings = Settings { node, vault, builds: Some(builds) };
         Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await
     }
 
