@@ -1,10 +1,12 @@
 //! What two or more pages share.
 
+pub mod account_fields;
 pub mod agent;
 pub mod answered;
 pub mod ask;
 pub mod ask_form;
 pub mod bar;
+pub mod board;
 pub mod chart;
 pub mod diff;
 pub mod failure;
@@ -17,11 +19,14 @@ pub mod inquiry;
 pub mod loaded;
 pub mod moves;
 pub mod new_build;
+pub mod palette;
 pub mod people_tabs;
 pub mod phase_line;
 pub mod placement;
+pub mod rollout_rows;
 pub mod rows;
 pub mod shared_tabs;
+pub mod shortcuts;
 pub mod slot;
 pub mod sparkline;
 pub mod spec_fields;

@@ -10,11 +10,13 @@ pub mod format;
 pub mod live;
 pub mod pages;
 pub mod phases;
+pub mod recent;
 pub mod routes;
 pub mod session;
+pub mod shortcuts;
 pub mod theme;
 
-use components::{bar::Bar, follow_focus::FollowFocus, new_build::NewBuild};
+use components::{bar::Bar, follow_focus::FollowFocus, new_build::NewBuild, shortcuts::Shortcuts};
 use leptos::{html::Main, prelude::*};
 use leptos_meta::{HashedStylesheet, Link, MetaTags, Title, provide_meta_context};
 use leptos_router::components::Router;
@@ -23,7 +25,11 @@ use leptos_router::components::Router;
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=theme::asked().as_str()>
+        <html
+            lang="en"
+            data-theme=theme::asked().as_str()
+            data-shortcuts=shortcuts::asked().as_str()
+        >
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -54,6 +60,9 @@ pub fn App() -> impl IntoView {
     clock::provide();
     session::provide();
     live::provide();
+    shortcuts::provide();
+    components::ask::provide();
+    components::palette::provide();
     let main = NodeRef::<Main>::new();
     // Tests and the impatient can see when the page answers to clicks by itself.
     Effect::new(|| {
@@ -74,6 +83,7 @@ pub fn App() -> impl IntoView {
             <Bar />
             <NewBuild />
             <FollowFocus main />
+            <Shortcuts />
             <main id="main" tabindex="-1" node_ref=main>
                 <routes::Pages />
             </main>

@@ -1,12 +1,13 @@
 //! The URL table: path to page. Nothing else knows a path by heart but links.
 
 use crate::pages::{
-    access::AccessPage, account::AccountPage, board::BoardPage, environments::EnvironmentsPage,
-    first_admin::FirstAdminPage, history::HistoryPage, invitation::InvitationPage,
-    invitations::InvitationsPage, logs::LogsPage, new_release::NewReleasePage,
-    new_service::NewServicePage, not_found::NotFound, people::PeoplePage, person::PersonPage,
-    registries::RegistriesPage, release::ReleasePage, rollout::RolloutPage, service::ServicePage,
-    service_edit::ServiceEditPage, sign_in::SignInPage,
+    access::AccessPage, account::AccountPage, board::BoardPage, environment::EnvironmentPage,
+    environments::EnvironmentsPage, first_admin::FirstAdminPage, history::HistoryPage,
+    invitation::InvitationPage, invitations::InvitationsPage, logs::LogsPage,
+    new_release::NewReleasePage, new_service::NewServicePage, not_found::NotFound,
+    people::PeoplePage, person::PersonPage, project::ProjectPage, projects::ProjectsPage,
+    registries::RegistriesPage, release::ReleasePage, rollout::RolloutPage, search::SearchPage,
+    service::ServicePage, service_edit::ServiceEditPage, sign_in::SignInPage,
 };
 use leptos::prelude::*;
 use leptos_router::{
@@ -25,6 +26,9 @@ pub fn Pages() -> impl IntoView {
             <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
             <Route path=path!("/first-admin") view=FirstAdminPage ssr=SsrMode::Async />
             <Route path=path!("/services/new") view=NewServicePage ssr=SsrMode::Async />
+            <Route path=path!("/search") view=SearchPage ssr=SsrMode::Async />
+            <Route path=path!("/projects") view=ProjectsPage ssr=SsrMode::Async />
+            <Route path=path!("/projects/:project") view=ProjectPage ssr=SsrMode::Async />
             <Route
                 path=path!("/projects/:project/services/:service")
                 view=ServicePage
@@ -59,6 +63,11 @@ pub fn Pages() -> impl IntoView {
             <Route path=path!("/invitation") view=InvitationPage ssr=SsrMode::Async />
             <Route path=path!("/environments") view=EnvironmentsPage ssr=SsrMode::Async />
             <Route path=path!("/registries") view=RegistriesPage ssr=SsrMode::Async />
+            <Route
+                path=path!("/environments/:environment")
+                view=EnvironmentPage
+                ssr=SsrMode::Async
+            />
             <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async />
         </Routes>
     }

@@ -1,5 +1,6 @@
 //! Dark or light: the system's choice, or the person's own, kept in a cookie so that the server
-//! draws the first paint right. Nothing else about a person is kept in the browser.
+//! draws the first paint right. A browser keeps this, whether keys of a single letter are wanted
+//! ([`crate::shortcuts`]), and where its person was last ([`crate::recent`]), and nothing else.
 
 use crate::api::ApiError;
 use leptos::prelude::*;

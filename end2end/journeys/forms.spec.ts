@@ -233,9 +233,9 @@ test('the forms of those who are', async ({ pilothouse, page, another, consoleWa
       send: 'Deploy',
     },
     policy: {
-      path: '/environments',
-      open: (page) => page.getByRole('region', { name: 'staging' }).getByText('Edit the policy'),
-      within: (page) => page.getByRole('region', { name: 'staging' }),
+      path: '/environments/staging',
+      open: (page) => page.getByText('Edit the policy'),
+      within: (page) => page.locator('.environment'),
       fields: { 'Observe for': 'soon', 'Drain for': '7' },
       wrong: 'Observe for',
       says: /number/,

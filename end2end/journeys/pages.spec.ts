@@ -159,6 +159,10 @@ test('pages with something on them', async ({ pilothouse, page, accessible }, te
     ['people', '/people', 'Bo Who Has'],
     ['access', '/access', 'may roll out'],
     ['environments', '/environments', 'Deploying needs'],
+    ['environment', '/environments/production', 'Edit the policy'],
+    ['projects', '/projects', 'filled'],
+    ['project', '/projects/demo', 'filled'],
+    ['search', '/search?q=filled', 'Deploy filled'],
     ['account', '/account', 'Where you are signed in'],
   ]);
 
@@ -208,7 +212,10 @@ test('without scripts every page shows its data, and one deploys and rolls back'
     [`/rollouts/${bad}`, ['failed', 'It never got traffic']],
     ['/history', ['Ana', '2.0.0']],
     ['/people', ['Ana', 'Add a person']],
-    ['/environments', ['production', 'Edit the policy']],
+    ['/environments', ['production', 'Deploying needs']],
+    ['/environments/production', ['protected', 'Edit the policy']],
+    ['/projects/demo', ['filled', '2.0.0', 'Who may do what here']],
+    ['/search?q=filled', ['filled', 'service']],
     ['/account', ['Ana', 'this one']],
   ] as const) {
     await page.goto(path);

@@ -1,7 +1,11 @@
 //! Environments and how careful they are.
 
 use super::{Answer, policy_form::PolicyForm};
-use domain::{id::EnvironmentId, view::EnvironmentsPage};
+use domain::{
+    id::EnvironmentId,
+    name::Name,
+    view::{EnvironmentPage, EnvironmentsPage},
+};
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
@@ -14,6 +18,12 @@ use super::{
 #[server(name = SeeEnvironments, prefix = "/api", endpoint = "environments/page")]
 pub async fn environments() -> Answer<EnvironmentsPage> {
     Ok(control().environments(&asked()?).await?)
+}
+
+/// The page of one environment.
+#[server(name = SeeEnvironment, prefix = "/api", endpoint = "environments/one")]
+pub async fn environment(environment: Name) -> Answer<EnvironmentPage> {
+    Ok(control().environment(&asked()?, &environment).await?)
 }
 
 /// Changes the policy. Rollouts that have started keep the one they pinned.

@@ -12,6 +12,10 @@ use leptos_router::params::ParamsMap;
 /// these names, see `components::field::Secret`.
 pub const SECRET: [&str; 4] = ["password", "again", "current", "token"];
 
+/// Fixed fields that say what a page was drawn with. They tell no form from its twins: after a
+/// refusal the page is drawn anew, with other ones.
+pub const DRAWN_WITH: [&str; 2] = ["based_on", "newest"];
+
 /// The parameter that gives back the field `name`.
 #[must_use]
 pub fn key(name: &str) -> String {
@@ -19,14 +23,14 @@ pub fn key(name: &str) -> String {
 }
 
 /// Whether an address brings back the form of the function at `path` with these fixed fields.
-/// Secrets are not given back, so they tell nothing.
+/// Secrets are not given back, so they tell nothing; nor does what the page was drawn with.
 #[must_use]
 pub fn came_back(query: &ParamsMap, path: &str, hidden: &[(&'static str, String)]) -> bool {
     query.get_str("__path") == Some(path)
         && query.get_str("__err").is_some()
         && hidden
             .iter()
-            .filter(|(name, _)| !SECRET.contains(name))
+            .filter(|(name, _)| !SECRET.contains(name) && !DRAWN_WITH.contains(name))
             .all(|(name, value)| query.get_str(&key(name)) == Some(value.as_str()))
 }
 

@@ -2,6 +2,7 @@
 
 use super::{service_form::within, typed};
 use domain::{error::Problem, policy::Policy};
+use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -34,6 +35,37 @@ pub struct PolicyForm {
 }
 
 impl PolicyForm {
+    /// As an address says it, if it does: a form that was sent to the page to be looked at.
+    #[must_use]
+    pub fn of_query(query: &ParamsMap) -> Option<Self> {
+        query.get_str("passes").is_some().then(|| Self::of_fields(|name| query.get(name)))
+    }
+
+    /// Of what stands in the fields of these names.
+    #[must_use]
+    pub fn of_fields(field: impl Fn(&str) -> Option<String>) -> Self {
+        let text = |name: &str| field(name).unwrap_or_default();
+        Self {
+            approvals: text("approvals"),
+            promote_by_hand: field("promote_by_hand"),
+            expire_after_hours: text("expire_after_hours"),
+            prepare_within: text("prepare_within"),
+            passes: text("passes"),
+            verify_within: text("verify_within"),
+            switch_within: text("switch_within"),
+            observe_for: text("observe_for"),
+            drain_for: text("drain_for"),
+            warm_for_minutes: text("warm_for_minutes"),
+            window_requests: text("window_requests"),
+            error_points: text("error_points"),
+            error_floor: text("error_floor"),
+            error_absolute: text("error_absolute"),
+            slower_times: text("slower_times"),
+            slower_ms: text("slower_ms"),
+            root_allowed: field("root_allowed"),
+        }
+    }
+
     /// Reads it. Each refusal names its field and says the bounds.
     pub fn parse(&self) -> Result<Policy, Problem> {
         Ok(Policy {
@@ -132,6 +164,18 @@ mod tests {
             let policy = Policy::of_new(protected);
             assert_eq!(PolicyForm::of(&policy).parse().expect("good"), policy);
         }
+    }
+
+    #[test]
+    fn every_field_of_the_form_is_read_by_its_name() {
+        let policy = Policy { root_allowed: true, promote_by_hand: true, ..Policy::of_new(true) };
+        let form = PolicyForm::of(&policy);
+        let sent = serde_json::to_value(&form).expect("a form has fields");
+
+        let read = PolicyForm::of_fields(|name| sent[name].as_str().map(str::to_owned));
+
+        assert_eq!(read, form);
+        assert_eq!(PolicyForm::of_query(&ParamsMap::new()), None);
     }
 
     #[test]

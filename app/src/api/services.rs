@@ -83,17 +83,19 @@ pub async fn edit_service(
 }
 
 /// Changes how many instances a placement has and under which names it is reached, one a line.
+/// `based_on` is what the page showed of both: if it is another by now the answer is 409.
 #[server(prefix = "/api", endpoint = "services/edit-placement")]
 pub async fn edit_placement(
     placement: PlacementId,
     size: String,
     #[server(default)] host_names: String,
+    #[server(default)] based_on: String,
 ) -> Answer<()> {
     let size = super::service_form::size(&size)?;
     let host_names = typed::lines(&host_names)
         .map(|line| typed::field("host_names", line))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(control().edit_placement(&asked()?, placement, size, host_names).await?)
+    Ok(control().edit_placement(&asked()?, placement, size, host_names, &based_on).await?)
 }
 
 /// Makes the next configuration of a placement out of `NAME=value` lines. `based_on` is the number

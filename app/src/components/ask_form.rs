@@ -19,17 +19,20 @@ pub fn AskForm<S, Out>(
     id: String,
     /// The word on the button that opens it.
     #[prop(into)]
-    trigger: String,
-    #[prop(into)] title: String,
-    #[prop(into)] effect: String,
+    trigger: Signal<String>,
+    #[prop(into)] title: Signal<String>,
+    #[prop(into)] effect: Signal<String>,
     /// The word on the button that does it.
     #[prop(into)]
-    yes: String,
+    yes: Signal<String>,
     #[prop(default = "small")] class: &'static str,
     #[prop(optional)] protected: bool,
     /// Why it can not be asked now.
     #[prop(optional, into)]
     dark: Signal<Option<String>>,
+    /// The address asks for it.
+    #[prop(optional, into)]
+    opens: Signal<bool>,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView
 where
@@ -47,11 +50,11 @@ where
 {
     let came_back = came_back::<S>(&hidden);
     view! {
-        <Ask id trigger class title effect protected came_back dark done=done(action)>
+        <Ask id trigger class title effect protected came_back dark opens done=done(action)>
             <Form action hidden>
                 {children.map(|children| children())}
                 <div class="buttons">
-                    <Send label=yes sending="Asking …" class="primary" />
+                    <Send label=yes sending="Asking …" class="primary" dark />
                 </div>
             </Form>
         </Ask>

@@ -5,6 +5,7 @@ use crate::{
     clock::clock,
     live::{Connection, live},
     session::session,
+    shortcuts::tooltip,
     theme::{self, ChooseTheme, Theme},
 };
 use domain::view::Viewer;
@@ -14,7 +15,7 @@ use leptos_router::{
     hooks::{use_location, use_navigate},
 };
 
-use super::icon::Icon;
+use super::{icon::Icon, palette::PaletteButton};
 
 /// After so long without a message that was to come each second, the figures are called old.
 const OLD_AFTER_MS: i64 = 5_000;
@@ -74,11 +75,11 @@ fn Mark() -> impl IntoView {
 #[component]
 fn Places(viewer: Viewer) -> impl IntoView {
     let path = use_location().pathname;
-    // A service, a release and a rollout are places of the board.
+    // A release and a rollout are places of the board.
     let on_board = move || {
         let path = path.get();
         path == "/"
-            || ["/projects/", "/releases/", "/rollouts/", "/services/"]
+            || ["/releases/", "/rollouts/", "/services/"]
                 .iter()
                 .any(|under| path.starts_with(under))
     };
@@ -86,20 +87,35 @@ fn Places(viewer: Viewer) -> impl IntoView {
         let path = path.get();
         path == "/access" || path == "/people" || path.starts_with("/people/")
     };
-    let on_shared = move || matches!(path.get().as_str(), "/environments" | "/registries");
-    let at = move |place: &'static str| (path.get() == place).then_some("page");
+    let under = move |place: &'static str| {
+        path.with(|path| {
+            path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    };
+    let on_shared = move || under("/environments") || under("/registries");
     let label = format!("Account of {}", viewer.name);
     let initial = viewer.name.chars().next().map(String::from).unwrap_or_default();
     view! {
         <nav aria-label="Pages">
-            <a href="/" aria-current=move || on_board().then_some("page")>
+            <a href="/" title=tooltip("/") aria-current=move || on_board().then_some("page")>
                 "Board"
+            </a>
+            <a
+                href="/projects"
+                title=tooltip("/projects")
+                aria-current=move || under("/projects").then_some("page")
+            >
+                "Projects"
             </a>
             {viewer
                 .environments
                 .then(|| {
                     view! {
-                        <a href="/environments" aria-current=move || on_shared().then_some("page")>
+                        <a
+                            href="/environments"
+                            title=tooltip("/environments")
+                            aria-current=move || on_shared().then_some("page")
+                        >
                             "Environments"
                         </a>
                     }
@@ -108,7 +124,11 @@ fn Places(viewer: Viewer) -> impl IntoView {
                 .history
                 .then(|| {
                     view! {
-                        <a href="/history" aria-current=move || at("/history")>
+                        <a
+                            href="/history"
+                            title=tooltip("/history")
+                            aria-current=move || under("/history").then_some("page")
+                        >
                             "History"
                         </a>
                     }
@@ -117,7 +137,11 @@ fn Places(viewer: Viewer) -> impl IntoView {
                 .people
                 .then(|| {
                     view! {
-                        <a href="/people" aria-current=move || on_people().then_some("page")>
+                        <a
+                            href="/people"
+                            title=tooltip("/people")
+                            aria-current=move || on_people().then_some("page")
+                        >
                             "People"
                         </a>
                     }
@@ -125,6 +149,7 @@ fn Places(viewer: Viewer) -> impl IntoView {
         </nav>
         <div class="end">
             <Freshness />
+            <PaletteButton />
             <ThemeSwitch />
             <a class="who" href="/account" aria-label=label>
                 <i aria-hidden="true">{initial}</i>

@@ -170,16 +170,24 @@ where
 /// does nothing.
 #[component]
 pub fn Send(
-    #[prop(into)] label: String,
+    #[prop(into)] label: Signal<String>,
     /// "Saving …".
     #[prop(into)]
     sending: String,
     #[prop(optional)] class: &'static str,
+    /// Why it can not be sent now.
+    #[prop(optional, into)]
+    dark: Signal<Option<String>>,
 ) -> impl IntoView {
     let pending = Fields::here().pending;
-    let said = move || if pending.get() { sending.clone() } else { label.clone() };
+    let said = move || if pending.get() { sending.clone() } else { label.get() };
     view! {
-        <button type="submit" class=class aria-disabled=move || pending.get().then_some("true")>
+        <button
+            type="submit"
+            class=class
+            disabled=move || dark.with(Option::is_some)
+            aria-disabled=move || pending.get().then_some("true")
+        >
             {said}
         </button>
     }
@@ -248,7 +256,8 @@ pub fn Done(changes: Changes) -> impl IntoView {
 /// An id out of the function's address and the fixed fields: equal on the server and in the browser.
 fn id_of(path: &str, hidden: &[(&'static str, String)]) -> String {
     let mut id = path.trim_start_matches("/api/").replace('/', "-");
-    for (_, value) in hidden.iter().filter(|(name, _)| !kept::SECRET.contains(name)) {
+    let tells = |name: &str| !kept::SECRET.contains(&name) && !kept::DRAWN_WITH.contains(&name);
+    for (_, value) in hidden.iter().filter(|(name, _)| tells(name)) {
         id.push('-');
         id.extend(value.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-'));
     }

@@ -120,6 +120,9 @@ pub fn GoBack(
     configuration: String,
     /// It is up: one switch.
     warm: bool,
+    /// The address asks for it.
+    #[prop(optional, into)]
+    opens: Signal<bool>,
     #[prop(optional, into)] trigger: String,
     #[prop(optional)] class: &'static str,
 ) -> impl IntoView {
@@ -178,6 +181,7 @@ pub fn GoBack(
             yes=label
             class
             protected=cell.protected
+            opens
         >
             {reason_field(if puts_back { "why it goes back" } else { "what is wrong with the live one" })}
         </AskForm>
@@ -191,9 +195,9 @@ pub fn AskOf(
     what: What,
     /// The word on the button: "Abort", "Roll back", "Promote", "Retry".
     #[prop(into)]
-    label: String,
-    #[prop(into)] title: String,
-    #[prop(into)] effect: String,
+    label: Signal<String>,
+    #[prop(into)] title: Signal<String>,
+    #[prop(into)] effect: Signal<String>,
     protected: bool,
     #[prop(optional)] class: &'static str,
     /// Why it can not be asked now.
@@ -213,7 +217,7 @@ pub fn AskOf(
             action
             hidden
             id=name
-            trigger=label.clone()
+            trigger=label
             title
             effect
             yes=label

@@ -2,6 +2,7 @@
 //! failed last.
 
 use super::{
+    ask::held,
     moves::AskOf,
     phase_line::{PhaseTicks, state_of},
     slot::SlotMark,
@@ -16,9 +17,10 @@ use crate::{
 use domain::{
     rollout::{self, Ask, Phase, State},
     slot::Slot,
-    view::{Cell, RolloutCard, Running},
+    view::{Cell, ReleaseName, RolloutCard, Running},
 };
 use leptos::prelude::*;
+use time::OffsetDateTime;
 
 /// Which slot has the traffic: as the target said a second ago, else as it must be by what the page
 /// knows of the rollout.
@@ -50,6 +52,21 @@ pub fn by_state(state: &State, settled: Option<Slot>) -> Option<Slot> {
     }
 }
 
+/// The release that has the traffic though its rollout has not ended, and since when.
+#[must_use]
+pub fn observed(cell: &Cell) -> Signal<Option<(ReleaseName, OffsetDateTime)>> {
+    let Some(active) = &cell.active else { return Signal::from(None) };
+    let (state, release) = (state_of(active), active.release.clone());
+    let confirmed = move || {
+        state.with(|state| {
+            let new = state.pinned.map(|pinned| pinned.new);
+            let at = state.evidence.confirmed_at?;
+            (new.is_some() && by_state(state, None) == new).then_some(at)
+        })
+    };
+    Memo::new(move |_| confirmed().map(|at| (release.clone(), at))).into()
+}
+
 /// The slot that has the traffic, as a mark.
 #[component]
 pub fn LiveMark(cell: Cell, #[prop(optional)] is: &'static str) -> impl IntoView {
@@ -64,29 +81,37 @@ pub fn Rolls(service: String, cell: Cell, active: RolloutCard) -> impl IntoView 
     let state = state_of(&active);
     let title = format!("{} {} in {}", service, active.release.name, cell.environment_name);
     let (id, card) = (active.id, active.clone());
-    // Changes seldom, so a dialog that is open stays open.
-    let way = Memo::new(move |_| {
-        state.with(|state| {
-            (state.phase.is_after_switch(), rollout::accept(state, None, Ask::Abort).is_ok())
-        })
+    let after = Memo::new(move |_| state.with(|state| state.phase.is_after_switch()));
+    let refused = Memo::new(move |_| {
+        let refused = state.with(|state| rollout::accept(state, None, Ask::Abort)).err();
+        refused.map(|why| why.to_string())
     });
+    // One dialog from the first phase to the last: what it asks changes under its reader's eyes, and
+    // it goes only when nobody looks.
+    let offered = held(Memo::new(move |_| refused.with(Option::is_none)));
+    let label = Memo::new(move |_| (if after.get() { "Roll back" } else { "Abort" }).to_owned());
+    let title = StoredValue::new(title);
     let way_out = move || {
-        let (after, open) = way.get();
-        (open && cell.may.abort).then(|| {
-            let (label, effect) = if after {
-                ("Roll back", "All new requests go back to the slot that was live, in one switch. What this rollout made is removed.")
-            } else {
-                ("Abort", "What this rollout made is removed. The traffic has not moved and does not move.")
-            };
+        (offered.get() && cell.may.abort).then(|| {
+            let title = Signal::derive(move || format!("{} {}", label.get(), title.get_value()));
+            let effect = Signal::derive(move || {
+                let effect = if after.get() {
+                    "All new requests go back to the slot that was live, in one switch. What this rollout made is removed."
+                } else {
+                    "What this rollout made is removed. The traffic has not moved and does not move."
+                };
+                effect.to_owned()
+            });
             view! {
                 <AskOf
                     rollout=id
                     what=Ask::Abort
                     label
-                    title=format!("{label} {title}")
+                    title
                     effect
                     protected=cell.protected
                     class="small"
+                    dark=refused
                 />
             }
         })
@@ -108,24 +133,27 @@ pub fn Rolls(service: String, cell: Cell, active: RolloutCard) -> impl IntoView 
 #[component]
 pub fn Facts(cell: Cell, running: Running) -> impl IntoView {
     let seconds = live().samples(cell.placement);
-    let (size, slot, clock) = (cell.size.count(), running.slot, clock());
+    let (size, clock) = (cell.size.count(), clock());
+    // While a switch is observed the figures are those of the slot that has the traffic.
+    let (live, was) = (live_slot(&cell), running.slot);
     let figures = {
         let seconds = seconds.clone();
-        move || seconds.with(|seconds| figures(seconds, slot, size))
+        move || seconds.with(|seconds| figures(seconds, live.get().unwrap_or(was), size))
     };
+    let observed = observed(&cell);
+    let since =
+        Memo::new(move |_| observed.get().map_or(running.since, |(_, confirmed)| confirmed));
     let trouble = {
         let seconds = seconds.clone();
         move || seconds.with(|seconds| seconds.back().and_then(|last| last.trouble.clone()))
     };
     // What was deployed a moment ago has no figures to be missed yet.
-    let fresh = move || clock.since_ms(running.since) < 3_000;
+    let fresh = move || clock.since_ms(since.get()) < 3_000;
     view! {
         <div class="facts">
             <Sparkline seconds />
             <span class="figures">{figures}</span>
-            <span class="faint">
-                <Ago at=running.since />
-            </span>
+            <span class="faint">{move || view! { <Ago at=since.get() /> }}</span>
             {move || {
                 trouble()
                     .filter(|_| !fresh())
@@ -157,7 +185,7 @@ fn figures(seconds: &Seconds, slot: Slot, size: u16) -> String {
 pub fn Failed(failed: RolloutCard) -> impl IntoView {
     let (class, word) = match failed.state.phase {
         Phase::Failed => ("bad", "failed"),
-        Phase::RolledBack => ("bad", "was taken back"),
+        Phase::RolledBack => ("bad", "was rolled back"),
         Phase::Aborted => ("flag", "was aborted"),
         other => ("flag", other.as_words()),
     };

@@ -11,6 +11,7 @@ use crate::{
         field::{Secret, SecretField},
         form::{Changes, Done, Form, Send},
         loaded::Loaded,
+        shortcuts::ShortcutsChoice,
         when::LongAgo,
     },
     session::session,
@@ -70,6 +71,10 @@ fn Account(view: View, acts: Acts) -> impl IntoView {
             <section aria-labelledby="look">
                 <h2 id="look">"Light and dark"</h2>
                 <Look />
+            </section>
+            <section aria-labelledby="keys">
+                <h2 id="keys">"Keys of a single letter"</h2>
+                <ShortcutsChoice />
             </section>
             <section aria-labelledby="sessions">
                 <h2 id="sessions">"Where you are signed in"</h2>

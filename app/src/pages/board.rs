@@ -1,16 +1,19 @@
 //! The first page: services down, environments across. A cell is one placement.
 
-mod cell;
 mod shown;
 mod welcome;
 
 use crate::{
     api::services,
-    components::{loaded::Loaded, moves, rows::Feed},
+    components::{
+        board::{BoardTable, Group},
+        loaded::Loaded,
+        moves,
+        rows::Feed,
+    },
     live::{Topics, live},
 };
-use cell::BoardCell;
-use domain::view::{Board, BoardEnvironment, BoardProject, BoardService};
+use domain::view::Board;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -78,24 +81,12 @@ fn Services(board: Board) -> impl IntoView {
         </div>
         <Filter names shown />
         <div class="layout">
-            <table class="board">
-                <caption class="unseen">
-                    "Services and what runs of them in each environment"
-                </caption>
-                <thead>
-                    <tr>
-                        <th class="name" scope="col">
-                            "Service"
-                        </th>
-                        {columns
-                            .get_value()
-                            .into_iter()
-                            .map(|column| view! { <Column column /> })
-                            .collect_view()}
-                    </tr>
-                </thead>
-                <tbody>{body}</tbody>
-            </table>
+            <BoardTable
+                caption="Services and what runs of them in each environment"
+                columns=columns.get_value()
+            >
+                {body}
+            </BoardTable>
             <aside aria-labelledby="happening">
                 <h2 id="happening">"Happening"</h2>
                 <Feed rows=happening />
@@ -160,88 +151,5 @@ fn Filter(names: Vec<String>, shown: Memo<Shown>) -> impl IntoView {
                 chips
             }}
         </nav>
-    }
-}
-
-#[component]
-fn Column(column: BoardEnvironment) -> impl IntoView {
-    view! {
-        <th scope="col" class:prod=column.protected>
-            <b>{column.name.to_string()}</b>
-            " "
-            <span class="frame">{column.target}</span>
-            {column.protected.then(|| view! { <span class="unseen">", protected"</span> })}
-        </th>
-    }
-}
-
-#[component]
-fn Group(project: BoardProject, columns: Vec<BoardEnvironment>) -> impl IntoView {
-    let name = project.name.to_string();
-    view! {
-        <tr class="group">
-            <th scope="rowgroup" colspan=columns.len() + 1>
-                {name.clone()}
-            </th>
-        </tr>
-        {project
-            .services
-            .into_iter()
-            .map(|service| {
-                view! { <ServiceRow project=name.clone() service columns=columns.clone() /> }
-            })
-            .collect_view()}
-    }
-}
-
-#[component]
-fn ServiceRow(
-    project: String,
-    service: BoardService,
-    columns: Vec<BoardEnvironment>,
-) -> impl IntoView {
-    let name = service.name.to_string();
-    let home = format!("/projects/{project}/services/{name}");
-    let nothing_yet = service
-        .cells
-        .iter()
-        .all(|cell| cell.live.is_none() && cell.next.is_none() && cell.active.is_none());
-    let may_release = service.cells.iter().any(|cell| cell.may.release);
-    let mut cells = service.cells;
-    view! {
-        <tr>
-            <th scope="row" class="name">
-                <a href=home.clone()>{name.clone()}</a>
-                <div>{service.note}</div>
-                {(nothing_yet && may_release)
-                    .then(|| {
-                        view! {
-                            <a class="button small" href=format!("{home}/releases/new")>
-                                "Make its first release"
-                            </a>
-                        }
-                    })}
-            </th>
-            {columns
-                .into_iter()
-                .map(|column| {
-                    let at = cells.iter().position(|cell| cell.environment == column.id);
-                    let cell = at.map(|at| cells.remove(at));
-                    match cell {
-                        Some(cell) => {
-                            view! { <BoardCell service=name.clone() cell /> }.into_any()
-                        }
-                        None => {
-                            view! {
-                                <td class="cell none" class:prod=column.protected>
-                                    <span class="faint">"not for you to see"</span>
-                                </td>
-                            }
-                                .into_any()
-                        }
-                    }
-                })
-                .collect_view()}
-        </tr>
     }
 }

@@ -1,14 +1,13 @@
 //! The very first account, made with the one-time token that the program printed.
 
 use crate::{
-    api::{people::MakeFirstAdmin, typed},
+    api::people::MakeFirstAdmin,
     components::{
-        field::{Field, Secret, SecretField, reads},
+        account_fields::AccountFields,
         form::{Form, Send},
     },
     session::session,
 };
-use domain::name::PersonName;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -40,23 +39,7 @@ fn FirstForm(make: ServerAction<MakeFirstAdmin>, token: String) -> impl IntoView
              adds the others on the page People. The address you came by works once."
         </p>
         <Form action=make hidden=vec![("token", token)]>
-            <Field
-                name="name"
-                label="Name"
-                hint="What you sign in with, and what the history calls you."
-                check={reads::<PersonName>}
-                autocomplete="username"
-                required=true
-                autofocus=true
-            />
-            <SecretField
-                name=Secret::Password
-                label="Password"
-                hint="12 to 128 characters. A sentence that only you would say is good."
-                autocomplete="new-password"
-                check=typed::password
-            />
-            <SecretField name=Secret::Again label="Password again" autocomplete="new-password" />
+            <AccountFields />
             <div class="buttons">
                 <Send label="Make the first admin" sending="Making the account …" class="primary" />
             </div>

@@ -1,22 +1,16 @@
 //! Where an invitation leads: whoever opens the link chooses a name and a password, and is in.
 
 use crate::{
-    api::{
-        invitations::{self, AcceptInvitation},
-        typed,
-    },
+    api::invitations::{self, AcceptInvitation},
     components::{
-        field::{Field, Secret, SecretField, reads},
+        account_fields::AccountFields,
         form::{Form, Send},
         loaded::Loaded,
         when::Until,
     },
     session::session,
 };
-use domain::{
-    invitation::{Carried, InvitationPage as View},
-    name::PersonName,
-};
+use domain::invitation::{Carried, InvitationPage as View};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -104,24 +98,7 @@ fn Accept(
             }}
         </Transition>
         <Form action=accept hidden=vec![("token", token)]>
-            <Field
-                name="name"
-                label="Name"
-                value=name
-                hint="What you sign in with, and what the history calls you."
-                check={reads::<PersonName>}
-                autocomplete="username"
-                required=true
-                autofocus=true
-            />
-            <SecretField
-                name=Secret::Password
-                label="Password"
-                hint="12 to 128 characters. A sentence that only you would say is good."
-                autocomplete="new-password"
-                check=typed::password
-            />
-            <SecretField name=Secret::Again label="Password again" autocomplete="new-password" />
+            <AccountFields name />
             <div class="buttons">
                 <Send label="Make my account" sending="Making the account …" class="primary" />
             </div>

@@ -75,7 +75,7 @@ fn Logs(page: Page, wanted: Wanted) -> impl IntoView {
         <div class="title">
             <div>
                 <nav class="crumb" aria-label="Where this is">
-                    <a href=format!("/?project={}", page.project)>{page.project.to_string()}</a>
+                    <a href=format!("/projects/{}", page.project)>{page.project.to_string()}</a>
                     " / "
                     <a href=home>{page.service.to_string()}</a>
                     " / "

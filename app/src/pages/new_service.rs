@@ -18,6 +18,7 @@ use domain::{
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
 
 /// The page.
 #[component]
@@ -85,7 +86,9 @@ fn NewForm(view: View, add: ServerAction<AddService>) -> impl IntoView {
 #[component]
 fn Names(environments: Vec<Name>, base_domain: HostName) -> impl IntoView {
     let fields = Fields::here();
-    let project = RwSignal::new(fields.first("project", String::new()));
+    // The page of a project leads here with its name.
+    let here = use_query_map().get_untracked().get("project").unwrap_or_default();
+    let project = RwSignal::new(fields.first("project", here.clone()));
     let name = RwSignal::new(fields.first("name", String::new()));
     let hosts = move || {
         let (Ok(project), Ok(name)) = (project.read().parse::<Name>(), name.read().parse::<Name>())
@@ -106,6 +109,7 @@ fn Names(environments: Vec<Name>, base_domain: HostName) -> impl IntoView {
         <Field
             name="project"
             label="Project"
+            value=here
             hint="One that is there, or a new one."
             list="projects"
             check={reads::<Name>}

@@ -177,7 +177,7 @@ fn Head(page: Page, state: Memo<State>) -> impl IntoView {
         <div class="title">
             <div>
                 <nav class="crumb" aria-label="Where this is">
-                    <a href=format!("/?project={}", page.project)>{page.project.to_string()}</a>
+                    <a href=format!("/projects/{}", page.project)>{page.project.to_string()}</a>
                     " / "
                     <a href=home>{page.service.to_string()}</a>
                     " / "

@@ -60,7 +60,7 @@ fn Service(page: Page) -> impl IntoView {
         <div class="title">
             <div>
                 <nav class="crumb" aria-label="Where this is">
-                    <a href=format!("/?project={}", page.project)>{page.project.to_string()}</a>
+                    <a href=format!("/projects/{}", page.project)>{page.project.to_string()}</a>
                     " / "
                     <span>{page.name.to_string()}</span>
                 </nav>

@@ -4,6 +4,7 @@ use crate::{Actor, Asked, Control, OrProblem};
 use domain::{
     error::Problem,
     history::sentence::Tone,
+    live::Row,
     name::HostName,
     role::{Action, Protection, Scope},
     rollout::Phase,
@@ -55,6 +56,28 @@ fn note(exposure: Exposure) -> String {
     }
 }
 
+/// Cells, which come by project and service, in their rows and groups.
+pub(crate) fn grouped(cells: Vec<Drawn>) -> Vec<BoardProject> {
+    let mut projects: Vec<BoardProject> = Vec::new();
+    for drawn in cells {
+        if projects.last().is_none_or(|project| project.id != drawn.project) {
+            let (id, name) = (drawn.project, drawn.project_name.clone());
+            projects.push(BoardProject { id, name, services: Vec::new() });
+        }
+        let services = &mut projects.last_mut().expect("one was just pushed").services;
+        if services.last().is_none_or(|service| service.id != drawn.service) {
+            services.push(BoardService {
+                id: drawn.service,
+                name: drawn.service_name,
+                note: note(drawn.exposure),
+                cells: Vec::new(),
+            });
+        }
+        services.last_mut().expect("one was just pushed").cells.push(drawn.cell);
+    }
+    projects
+}
+
 impl Control {
     /// The cells of `which` that the person may see, with their cards and buttons.
     pub(crate) async fn visible_cells(
@@ -86,6 +109,47 @@ impl Control {
         host.map(|host| format!("http://{host}:{}", self.settings.router_port))
     }
 
+    /// The environments that the person may see, in their order.
+    pub(crate) async fn columns(
+        &self,
+        conn: &mut Conn,
+        asked: &Asked,
+    ) -> Result<Vec<BoardEnvironment>, Problem> {
+        let known = store::environments::all(conn).await.or_problem(&asked.origin)?;
+        let may_see = |known: &store::environments::Known| {
+            let scope = Scope::Environment { environment: known.environment.id };
+            asked.actor.may(Action::View, scope, known.environment.protection())
+        };
+        let columns = known.into_iter().filter(may_see).map(|known| BoardEnvironment {
+            id: known.environment.id,
+            name: known.environment.name,
+            protected: known.environment.protected,
+            target: known.target_name,
+        });
+        Ok(columns.collect())
+    }
+
+    /// What happened last of what a filter lets through and the person may see.
+    pub(crate) async fn happening(
+        &self,
+        conn: &mut Conn,
+        asked: &Asked,
+        about: &HistoryFilter,
+    ) -> Result<Vec<Row>, Problem> {
+        let origin = &asked.origin;
+        let now = store::now(conn).await.or_problem(origin)?;
+        let newest = Selection::new(&asked.actor.windows(), about, now);
+        let rows = store::history::page(conn, &newest, LOOKED_AT).await.or_problem(origin)?;
+        // A rollout tells of seven phases: here it is enough how it ended, or that it needs somebody.
+        let told = rows
+            .iter()
+            .map(store::history::Stored::shown)
+            .filter(|row| row.phase.is_none_or(Phase::is_end) || row.tone != Tone::Quiet)
+            .take(HAPPENING)
+            .collect();
+        Ok(told)
+    }
+
     /// The first page.
     pub async fn board(&self, asked: &Asked) -> Result<Board, Problem> {
         let origin = &asked.origin;
@@ -93,49 +157,9 @@ impl Control {
         let mut conn = self.connection(origin).await?;
         let number = store::history::head(&mut conn).await.or_problem(origin)?.number;
 
-        let environments = store::environments::all(&mut conn).await.or_problem(origin)?;
-        let environments = environments
-            .into_iter()
-            .filter(|known| {
-                let scope = Scope::Environment { environment: known.environment.id };
-                actor.may(Action::View, scope, known.environment.protection())
-            })
-            .map(|known| BoardEnvironment {
-                id: known.environment.id,
-                name: known.environment.name,
-                protected: known.environment.protected,
-                target: known.target_name,
-            })
-            .collect();
-
-        let mut projects: Vec<BoardProject> = Vec::new();
-        for drawn in self.visible_cells(&mut conn, asked, Which::All).await? {
-            if projects.last().is_none_or(|project| project.id != drawn.project) {
-                let (id, name) = (drawn.project, drawn.project_name.clone());
-                projects.push(BoardProject { id, name, services: Vec::new() });
-            }
-            let services = &mut projects.last_mut().expect("one was just pushed").services;
-            if services.last().is_none_or(|service| service.id != drawn.service) {
-                services.push(BoardService {
-                    id: drawn.service,
-                    name: drawn.service_name,
-                    note: note(drawn.exposure),
-                    cells: Vec::new(),
-                });
-            }
-            services.last_mut().expect("one was just pushed").cells.push(drawn.cell);
-        }
-
-        let now = store::now(&mut conn).await.or_problem(origin)?;
-        let newest = Selection::new(&actor.windows(), &HistoryFilter::default(), now);
-        let rows = store::history::page(&mut conn, &newest, LOOKED_AT).await.or_problem(origin)?;
-        // A rollout tells of seven phases: here it is enough how it ended, or that it needs somebody.
-        let happening = rows
-            .iter()
-            .map(store::history::Stored::shown)
-            .filter(|row| row.phase.is_none_or(Phase::is_end) || row.tone != Tone::Quiet)
-            .take(HAPPENING)
-            .collect();
+        let environments = self.columns(&mut conn, asked).await?;
+        let projects = grouped(self.visible_cells(&mut conn, asked, Which::All).await?);
+        let happening = self.happening(&mut conn, asked, &HistoryFilter::default()).await?;
         Ok(Board {
             number,
             environments,

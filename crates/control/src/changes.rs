@@ -37,7 +37,8 @@ pub(crate) fn of_source(before: Option<&Source>, after: &Source) -> Vec<Change> 
 
 /// Between two policies.
 pub(crate) fn of_policy(before: Option<&Policy>, after: &Policy) -> Vec<Change> {
-    between(before.map(policy).unwrap_or_default(), policy(after))
+    let lines = domain::policy::lines;
+    between(before.map(lines).unwrap_or_default(), lines(after))
 }
 
 /// Between two ways a placement may be: how many instances, under which names.
@@ -163,28 +164,6 @@ fn source(source: &Source) -> Lines {
         recipe.arguments.iter().map(|(name, value)| line(&format!("argument {name}"), value)),
     );
     lines
-}
-
-fn policy(policy: &Policy) -> Lines {
-    vec![
-        line("approvals", policy.approvals),
-        line("promote by hand", yes(policy.promote_by_hand)),
-        line("a wait for a person expires after", time(policy.expire_after)),
-        line("prepare within", time(policy.prepare_within)),
-        line("readiness passes", policy.passes),
-        line("verify within", time(policy.verify_within)),
-        line("switch within", time(policy.switch_within)),
-        line("observe for", time(policy.observe_for)),
-        line("drain for", time(policy.drain_for)),
-        line("keep warm for", time(policy.warm_for)),
-        line("requests in a window", policy.window_requests),
-        line("errors above the baseline", format!("{} points", policy.error_points)),
-        line("failures that count", policy.error_floor),
-        line("errors without a baseline", format!("{} %", policy.error_absolute)),
-        line("p95 times the baseline", policy.slower_times),
-        line("p95 above the baseline", format!("{} ms", policy.slower_ms)),
-        line("root allowed", yes(policy.root_allowed)),
-    ]
 }
 
 fn placement((size, hosts): (Size, &[HostName])) -> Lines {

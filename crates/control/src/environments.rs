@@ -1,6 +1,6 @@
 //! Environments and how careful they are; and what a new installation begins with.
 
-use crate::{Asked, Control, OrProblem, changes, places};
+use crate::{Actor, Asked, Control, OrProblem, board, changes, places};
 use domain::{
     environment::Environment,
     error::Problem,
@@ -9,9 +9,15 @@ use domain::{
     name::Name,
     policy::Policy,
     role::{Action, Scope},
-    view::{EnvironmentCard, EnvironmentsPage},
+    view::{EnvironmentCard, EnvironmentPage, EnvironmentsPage, HistoryFilter},
 };
-use store::{Tx, history::NewEntry, targets::Target};
+use store::{
+    Tx,
+    board::Which,
+    environments::{Count, Known},
+    history::NewEntry,
+    targets::Target,
+};
 use uuid::Uuid;
 
 /// The environments of a new installation, in their order, and which of them are protected.
@@ -20,6 +26,9 @@ const FIRST: [(&str, bool); 3] = [("local", false), ("staging", false), ("produc
 /// The target that a new installation has.
 const TARGET: &str = "Docker, this machine";
 
+/// Rollouts on the page of an environment.
+const MOST_ROLLOUTS: i64 = 20;
+
 impl Control {
     /// The page of all environments that may be seen.
     pub async fn environments(&self, asked: &Asked) -> Result<EnvironmentsPage, Problem> {
@@ -27,37 +36,47 @@ impl Control {
         let actor = &asked.actor;
         let mut conn = self.connection(origin).await?;
         let counts = store::environments::counts(&mut conn).await.or_problem(origin)?;
-        let cards = store::environments::all(&mut conn).await.or_problem(origin)?;
-        let cards: Vec<_> = cards
-            .into_iter()
-            .filter_map(|known| {
-                let place = places::of_environment(&known.environment);
-                let may = |action| actor.may(action, place.scope, place.protection);
-                if !may(Action::View) {
-                    return None;
-                }
-                let environment = known.environment.id;
-                let seen = counts.iter().filter(|count| {
-                    let scope = Scope::Both { project: count.project, environment };
-                    count.environment == environment
-                        && actor.may(Action::View, scope, place.protection)
-                });
-                let (placements, live) =
-                    seen.fold((0, 0), |sum, count| (sum.0 + count.placements, sum.1 + count.live));
-                Some(EnvironmentCard {
-                    target: known.target_name,
-                    target_ok: known.target_answers,
-                    target_says: known.target_says,
-                    placements: u32::try_from(placements).unwrap_or(u32::MAX),
-                    live: u32::try_from(live).unwrap_or(u32::MAX),
-                    may_edit: may(Action::EnvironmentEdit),
-                    environment: known.environment,
-                })
-            })
-            .collect();
+        let known = store::environments::all(&mut conn).await.or_problem(origin)?;
+        let cards: Vec<_> =
+            known.into_iter().filter_map(|known| card(actor, known, &counts)).collect();
         Ok(EnvironmentsPage {
             may_edit: cards.iter().any(|card| card.may_edit),
             environments: cards,
+        })
+    }
+
+    /// The page of one environment: where it leads, how careful it is, and what runs there.
+    pub async fn environment(
+        &self,
+        asked: &Asked,
+        name: &Name,
+    ) -> Result<EnvironmentPage, Problem> {
+        let origin = &asked.origin;
+        let missing = || Problem::not_found("environment");
+        let mut conn = self.connection(origin).await?;
+        let number = store::history::head(&mut conn).await.or_problem(origin)?.number;
+        let known = store::environments::all(&mut conn).await.or_problem(origin)?;
+        let known =
+            known.into_iter().find(|known| known.environment.name == *name).ok_or_else(missing)?;
+        let counts = store::environments::counts(&mut conn).await.or_problem(origin)?;
+        let (id, target_asked_at) = (known.environment.id, known.target_asked_at);
+        let card = card(&asked.actor, known, &counts).ok_or_else(missing)?;
+
+        let drawn = self.visible_cells(&mut conn, asked, Which::Environment(id)).await?;
+        let ids: Vec<_> = drawn.iter().map(|drawn| drawn.cell.placement).collect();
+        let rollouts = store::rollouts::pages::newest_there(&mut conn, &ids, MOST_ROLLOUTS)
+            .await
+            .or_problem(origin)?;
+        let about =
+            HistoryFilter { environment: Some(name.to_string()), ..HistoryFilter::default() };
+        let happening = self.happening(&mut conn, asked, &about).await?;
+        Ok(EnvironmentPage {
+            number,
+            card,
+            target_asked_at,
+            projects: board::grouped(drawn),
+            rollouts,
+            happening,
         })
     }
 
@@ -142,6 +161,31 @@ impl Control {
         store::history::append_and_commit(tx, &rows).await?;
         Ok(())
     }
+}
+
+/// An environment as this person may see it. `counts` are of all projects.
+fn card(actor: &Actor, known: Known, counts: &[Count]) -> Option<EnvironmentCard> {
+    let place = places::of_environment(&known.environment);
+    let may = |action| actor.may(action, place.scope, place.protection);
+    if !may(Action::View) {
+        return None;
+    }
+    let environment = known.environment.id;
+    let seen = counts.iter().filter(|count| {
+        let scope = Scope::Both { project: count.project, environment };
+        count.environment == environment && actor.may(Action::View, scope, place.protection)
+    });
+    let (placements, live) =
+        seen.fold((0, 0), |sum, count| (sum.0 + count.placements, sum.1 + count.live));
+    Some(EnvironmentCard {
+        target: known.target_name,
+        target_ok: known.target_answers,
+        target_says: known.target_says,
+        placements: u32::try_from(placements).unwrap_or(u32::MAX),
+        live: u32::try_from(live).unwrap_or(u32::MAX),
+        may_edit: may(Action::EnvironmentEdit),
+        environment: known.environment,
+    })
 }
 
 fn changes_of(before: Option<&Environment>, after: &Environment) -> Vec<domain::history::Change> {

@@ -1,5 +1,8 @@
 //! How careful an environment is. Pinned by a rollout when it starts; an edit touches the next one.
 
+mod differences;
+
+pub use differences::{differences, lines};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -189,3 +189,10 @@ impl From<Size> for u16 {
         size.0
     }
 }
+
+/// How many instances there are and under which names, in one line: what an edit of both was based
+/// on.
+#[must_use]
+pub fn placed(size: Size, host_names: &[crate::name::HostName]) -> String {
+    host_names.iter().fold(size.count().to_string(), |line, name| format!("{line} {name}"))
+}

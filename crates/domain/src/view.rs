@@ -446,6 +446,55 @@ pub struct EnvironmentsPage {
     pub may_edit: bool,
 }
 
+/// The projects that the viewer may see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProjectsPage {
+    /// The history's head before the first query: the stream goes on from here.
+    pub number: i64,
+    /// By name.
+    pub projects: Vec<BoardProject>,
+    pub may_add_service: bool,
+}
+
+/// One project: its services across environments, and what happened last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProjectPage {
+    /// The history's head before the first query: the stream goes on from here.
+    pub number: i64,
+    pub environments: Vec<BoardEnvironment>,
+    pub project: BoardProject,
+    /// The newest rows about it that the viewer may see, newest first, at most 12.
+    pub happening: Vec<Row>,
+    pub may_add_service: bool,
+    /// May see who may do what here.
+    pub may_see_access: bool,
+}
+
+/// One environment: where it leads, how careful it is, what runs there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentPage {
+    /// The history's head before the first query: the stream goes on from here.
+    pub number: i64,
+    pub card: EnvironmentCard,
+    /// When the target answered, or did not, last.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub target_asked_at: Option<OffsetDateTime>,
+    /// By project, with the one cell of each service that is here.
+    pub projects: Vec<BoardProject>,
+    /// Newest first, at most 20.
+    pub rollouts: Vec<RolloutThere>,
+    /// The newest rows about it that the viewer may see, newest first, at most 12.
+    pub happening: Vec<Row>,
+}
+
+/// A rollout of any service in one environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutThere {
+    pub project: Name,
+    pub service: Name,
+    pub row: RolloutRow,
+}
+
 /// One environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnvironmentCard {

@@ -36,6 +36,8 @@ pub struct Drawn {
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
     All,
+    Project(ProjectId),
+    Environment(EnvironmentId),
     Service(ServiceId),
     Placement(PlacementId),
 }
@@ -43,11 +45,14 @@ pub enum Which {
 /// Cells by project, service and the order of environments. Without the cards of rollouts, which
 /// [`with_cards`] adds to those that may be seen.
 pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
-    let (service, placement) = match which {
-        Which::All => (None, None),
-        Which::Service(id) => (Some(id.0), None),
-        Which::Placement(id) => (None, Some(id.0)),
-    };
+    let (mut project, mut environment, mut service, mut placement) = (None, None, None, None);
+    match which {
+        Which::All => {}
+        Which::Project(id) => project = Some(id.0),
+        Which::Environment(id) => environment = Some(id.0),
+        Which::Service(id) => service = Some(id.0),
+        Which::Placement(id) => placement = Some(id.0),
+    }
     let rows = sqlx::query!(
         r#"
         select
@@ -90,11 +95,15 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
         where p.archived_at is null
           and ($1::uuid is null or s.id = $1)
           and ($2::uuid is null or p.id = $2)
+          and ($3::uuid is null or s.project_id = $3)
+          and ($4::uuid is null or p.environment_id = $4)
         order by pr.name, s.name, e.position
-        limit $3
+        limit $5
         "#,
         service,
         placement,
+        project,
+        environment,
         MOST,
     )
     .fetch_all(conn)

@@ -7,6 +7,7 @@ use domain::{
     policy::Policy,
 };
 use sqlx::types::Json;
+use time::OffsetDateTime;
 
 /// An environment and where it runs.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Known {
     pub target_answers: Option<bool>,
     /// What it is, or why it did not answer.
     pub target_says: String,
+    /// When that was.
+    pub target_asked_at: Option<OffsetDateTime>,
 }
 
 /// All environments in their order.
@@ -28,7 +31,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
         select
             e.id as "id: EnvironmentId", e.name, e.position, e.protected,
             e.policy as "policy: Json<Policy>",
-            t.id as "target: TargetId", t.name as target_name, t.answers, t.says
+            t.id as "target: TargetId", t.name as target_name, t.answers, t.says, t.checked_at
         from environments e
         join targets t on t.id = e.target_id
         where e.archived_at is null
@@ -52,6 +55,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
                 target_name: row.target_name,
                 target_answers: row.answers,
                 target_says: row.says,
+                target_asked_at: row.checked_at,
             })
         })
         .collect()

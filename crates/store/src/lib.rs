@@ -19,6 +19,7 @@ pub mod installation;
 pub mod invitations;
 pub mod logs;
 pub mod nodes;
+pub mod palette;
 pub mod placements;
 pub mod projects;
 pub mod pushes;

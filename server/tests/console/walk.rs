@@ -35,6 +35,9 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /sign-in", "", "+ + + + + + +"),
     ("GET /first-admin", "", "+ + + + + + +"),
     ("GET /services/new", "", "- + x x + + +"),
+    ("GET /search", "", "- + + + + + +"),
+    ("GET /projects", "", "- + + + + + +"),
+    ("GET /projects/{project}", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/edit", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/releases/new", "", "- ? + + + + +"),
@@ -50,9 +53,13 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /environments", "", "- + + + + + +"),
     // Names and addresses are for whoever sees services; who signs in there is not on the page.
     ("GET /registries", "", "- + + + + + +"),
+    ("GET /environments/{environment}", "", "- + + + + + +"),
     ("GET /account", "", "- + + + + + +"),
     // How pages are drawn: a cookie with a word.
     ("POST /api/theme", "", "+ + + + + + +"),
+    ("POST /api/shortcuts", "", "+ + + + + + +"),
+    // Where one may go.
+    ("POST /api/palette", "", "- + + + + + +"),
     // People.
     ("POST /api/people/viewer", "", "+ + + + + + +"),
     ("POST /api/people/make-first-admin", "", "+ + + + + + +"),
@@ -76,6 +83,9 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/people/withdraw-invitation", "", "- x x x x x ?"),
     ("POST /api/people/invitation", "", "+ + + + + + +"),
     ("POST /api/people/accept-invitation", "", "+ + + + + + +"),
+    // Projects.
+    ("POST /api/projects/all", "", "- + + + + + +"),
+    ("POST /api/projects/page", "", "- ? + + + + +"),
     // Services.
     ("POST /api/services/board", "", "- + + + + + +"),
     ("POST /api/services/page", "", "- ? + + + + +"),
@@ -125,6 +135,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/builds/edit-source", "", "- ? x x + + +"),
     // Environments and the history.
     ("POST /api/environments/page", "", "- + + + + + +"),
+    ("POST /api/environments/one", "", "- + + + + + +"),
     ("POST /api/environments/edit-policy", "", "- x x x x x +"),
     ("POST /api/environments/set-protected", "", "- x x x x x +"),
     ("POST /api/history/page", "", "- + + + + + +"),
@@ -302,6 +313,7 @@ impl Things {
     fn address(&self, path: &str, at: &Where) -> String {
         path.replace("{placement}", &at.placement)
             .replace("{project}", "shop")
+            .replace("{environment}", "local")
             .replace("{service}", "web")
             .replace("{export}", "export.csv")
             .replace("/builds/{id}", &format!("/builds/{}", self.build))
@@ -322,6 +334,9 @@ impl Things {
         let environment = ("environment", at.environment.as_str());
         let pairs: Vec<(&str, &str)> = match path.trim_start_matches("/api/") {
             "theme" => vec![("theme", "dark")],
+            "shortcuts" => vec![("shortcuts", "off")],
+            "projects/page" => vec![("project", "shop")],
+            "environments/one" => vec![("environment", "local")],
             "people/make-first-admin" => {
                 vec![("token", "x"), ("name", "Eve"), ("password", PASSWORD), ("again", PASSWORD)]
             }

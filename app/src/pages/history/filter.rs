@@ -119,7 +119,7 @@ pub(super) fn Wanted(view: View) -> impl IntoView {
             .collect();
     view! {
         <details class="wanted">
-            <summary class="chip">"+ person, service, environment, about, time"</summary>
+            <summary class="chip" data-filter>"+ person, service, environment, about, time"</summary>
             <form method="get" action="/history" class="form wide">
                 {kept
                     .into_iter()

@@ -1,25 +1,26 @@
 //! The one action, always in the same place: what may be asked now, by the rule that also refuses on
 //! the server.
 
-use crate::components::moves::{AskOf, Deploy, GoBack, way_back};
+use crate::components::{
+    ask::held,
+    moves::{AskOf, Deploy, GoBack, way_back},
+};
 use domain::{
     rollout::{self, Ask, Kind, Phase, State},
     view::RolloutPage as Page,
 };
 use leptos::prelude::*;
 
-/// What the place of the action offers. Changes seldom, so a dialog that is open stays open.
+/// What the place of the action offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offer {
     /// Before the switch.
     Abort,
     /// After the switch: the same request, and it says what it does.
-    TakeBack,
+    RollBack,
     Promote,
     /// Retry, or abort.
-    Errored {
-        after_switch: bool,
-    },
+    Errored,
     /// On its way back or being cleaned up: nothing is left to ask.
     Leaving(Phase),
     Ended(Phase),
@@ -28,12 +29,10 @@ enum Offer {
 fn offer(state: &State) -> Offer {
     match state.phase {
         phase if phase.is_end() => Offer::Ended(phase),
-        phase if state.trouble.is_some() => {
-            Offer::Errored { after_switch: phase.is_after_switch() }
-        }
+        _ if state.trouble.is_some() => Offer::Errored,
         Phase::AwaitingPromotion => Offer::Promote,
         phase @ (Phase::SwitchingBack | Phase::CleaningUp) => Offer::Leaving(phase),
-        phase if phase.is_after_switch() => Offer::TakeBack,
+        phase if phase.is_after_switch() => Offer::RollBack,
         _ => Offer::Abort,
     }
 }
@@ -41,7 +40,8 @@ fn offer(state: &State) -> Offer {
 /// The sentence and the button.
 #[component]
 pub fn Actions(page: Page, state: Memo<State>) -> impl IntoView {
-    let now = Memo::new(move |_| state.with(offer));
+    // A dialog that is open stays, and says itself what has changed.
+    let now = held(Memo::new(move |_| state.with(offer)));
     view! { <div class="actions">{move || drawn(&page, state, now.get())}</div> }
 }
 
@@ -65,29 +65,26 @@ fn drawn(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
     match offer {
         Offer::Abort => view! {
             {hint("the traffic has not moved")}
-            {ask(page, state, Ask::Abort, "Abort", "primary")}
+            {ask(page, state, Ask::Abort, "primary")}
         }
         .into_any(),
-        Offer::TakeBack => view! {
+        Offer::RollBack => view! {
             {hint(&after_switch)}
-            {ask(page, state, Ask::Abort, "Roll back", "primary")}
+            {ask(page, state, Ask::Abort, "primary")}
         }
         .into_any(),
         Offer::Promote => view! {
             {hint("verified; it waits for a person")}
-            {ask(page, state, Ask::Abort, "Abort", "")}
-            {ask(page, state, Ask::Promote, "Promote", "primary")}
+            {ask(page, state, Ask::Abort, "")}
+            {ask(page, state, Ask::Promote, "primary")}
         }
         .into_any(),
-        Offer::Errored { after_switch } => {
-            let back = if after_switch { "Roll back" } else { "Abort" };
-            view! {
-                {hint("it waits for a person")}
-                {ask(page, state, Ask::Abort, back, "")}
-                {ask(page, state, Ask::Retry, "Retry", "primary")}
-            }
-            .into_any()
+        Offer::Errored => view! {
+            {hint("it waits for a person")}
+            {ask(page, state, Ask::Abort, "")}
+            {ask(page, state, Ask::Retry, "primary")}
         }
+        .into_any(),
         Offer::Leaving(phase) => {
             let words = match phase {
                 Phase::SwitchingBack => "the traffic is on its way back",
@@ -141,13 +138,7 @@ fn ended(page: &Page, phase: Phase) -> AnyView {
     ().into_any()
 }
 
-fn ask(
-    page: &Page,
-    state: Memo<State>,
-    what: Ask,
-    label: &'static str,
-    class: &'static str,
-) -> AnyView {
+fn ask(page: &Page, state: Memo<State>, what: Ask, class: &'static str) -> AnyView {
     let allowed = match what {
         Ask::Abort => page.may.abort,
         Ask::Promote => page.may.promote,
@@ -162,17 +153,31 @@ fn ask(
         state.with(|state| rollout::accept(state, asked, what)).err().map(|why| why.to_string())
     });
     let name = format!("{} {} in {}", page.service, page.card.release.name, page.environment);
-    let (title, effect) = words(page, what, label, &name);
+    let after = Memo::new(move |_| state.with(|state| state.phase.is_after_switch()));
+    let label = Signal::derive(move || label(what, after.get()).to_owned());
+    let title = Signal::derive(move || format!("{} {name}?", label.get()));
+    let asks = page.clone();
+    let effect = Signal::derive(move || effect(&asks, what, after.get()));
     view! {
         <AskOf rollout=page.card.id what label title effect protected=page.protected class dark />
     }
     .into_any()
 }
 
-/// The question, and what a yes does.
-fn words(page: &Page, what: Ask, label: &str, name: &str) -> (String, String) {
+/// The word on the button. To abort after the switch is to roll back, and is called so.
+const fn label(what: Ask, after_switch: bool) -> &'static str {
+    match (what, after_switch) {
+        (Ask::Abort, false) => "Abort",
+        (Ask::Abort, true) => "Roll back",
+        (Ask::Promote, _) => "Promote",
+        (Ask::Retry, _) => "Retry",
+    }
+}
+
+/// What a yes does.
+fn effect(page: &Page, what: Ask, after_switch: bool) -> String {
     let old = page.card.from.as_ref().map(|from| from.name.as_str());
-    let effect = match (what, label, old) {
+    match (what, after_switch, old) {
         (Ask::Promote, ..) => format!(
             "All new requests in {} go to {} in one switch. Requests in flight end where they began.",
             page.environment, page.card.release.name
@@ -181,11 +186,11 @@ fn words(page: &Page, what: Ask, label: &str, name: &str) -> (String, String) {
             "It goes on from the phase it stopped in. What is already done is not done twice."
                 .to_owned()
         }
-        (Ask::Abort, "Roll back", Some(old)) => format!(
+        (Ask::Abort, true, Some(old)) => format!(
             "All new requests go back to {old} in one switch. The instances of {} finish what they have and are removed.",
             page.card.release.name
         ),
-        (Ask::Abort, "Roll back", None) => format!(
+        (Ask::Abort, true, None) => format!(
             "Nothing was live before, so requests are answered 503 until something is deployed. The instances of {} are removed.",
             page.card.release.name
         ),
@@ -196,8 +201,7 @@ fn words(page: &Page, what: Ask, label: &str, name: &str) -> (String, String) {
         (Ask::Abort, _, None) => {
             format!("The instances of {} are removed.", page.card.release.name)
         }
-    };
-    (format!("{label} {name}?"), effect)
+    }
 }
 
 #[cfg(test)]
@@ -215,9 +219,9 @@ mod tests {
                 state.trouble =
                     errored.then(|| Trouble::Unreachable { why: "no answer".to_owned() });
                 let asks: &[Ask] = match offer(&state) {
-                    Offer::Abort | Offer::TakeBack => &[Ask::Abort],
+                    Offer::Abort | Offer::RollBack => &[Ask::Abort],
                     Offer::Promote => &[Ask::Abort, Ask::Promote],
-                    Offer::Errored { .. } => &[Ask::Abort, Ask::Retry],
+                    Offer::Errored => &[Ask::Abort, Ask::Retry],
                     Offer::Leaving(_) | Offer::Ended(_) => &[],
                 };
                 for ask in asks {

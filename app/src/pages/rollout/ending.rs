@@ -63,7 +63,7 @@ fn card(page: &Page, state: &State, phase: Phase) -> impl IntoView + use<> {
             ("end-card", format!("{release} was live in {}", page.environment))
         }
         Phase::Succeeded => ("end-card", format!("{release} is live in {}", page.environment)),
-        Phase::RolledBack => ("end-card broken", format!("{release} was taken back")),
+        Phase::RolledBack => ("end-card broken", format!("{release} was rolled back")),
         Phase::Failed => ("end-card broken", format!("{release} failed")),
         Phase::Aborted => ("end-card aborted", format!("{release} was aborted")),
         _ => ("end-card aborted", format!("{release} gave way to a newer one")),

@@ -1,13 +1,10 @@
 //! The releases of a service and its last rollouts. Tables that become lists on a phone.
 
 use crate::{
-    components::when::{Ago, Moment},
+    components::{rollout_rows::RolloutRows, when::Ago},
     format,
 };
-use domain::{
-    rollout::{Kind, Phase},
-    view::{ReleaseRow, RolloutRow},
-};
+use domain::view::{ReleaseRow, RolloutRow};
 use leptos::prelude::*;
 
 /// Newest first.
@@ -73,70 +70,6 @@ pub fn Releases(releases: Vec<ReleaseRow>) -> impl IntoView {
 /// Newest first.
 #[component]
 pub fn Rollouts(rollouts: Vec<RolloutRow>) -> impl IntoView {
-    if rollouts.is_empty() {
-        return ().into_any();
-    }
-    view! {
-        <section>
-            <h2>"Rollouts"</h2>
-            <table class="listed">
-                <thead>
-                    <tr>
-                        <th scope="col">"Rollout"</th>
-                        <th scope="col">"Environment"</th>
-                        <th scope="col">"Result"</th>
-                        <th scope="col">"Requests"</th>
-                        <th scope="col">"Asked by"</th>
-                        <th scope="col" class="n">"Took"</th>
-                        <th scope="col" class="n">"Asked"</th>
-                    </tr>
-                </thead>
-                <tbody>{rollouts.into_iter().map(rollout_row).collect_view()}</tbody>
-            </table>
-        </section>
-    }
-    .into_any()
-}
-
-fn rollout_row(row: RolloutRow) -> impl IntoView {
-    let what = match row.kind {
-        Kind::Deploy => "deploy ",
-        Kind::Rollback => "back to ",
-        Kind::Remove => "remove ",
-    };
-    let (class, word) = match row.phase {
-        _ if row.errored => ("bad", "needs a person"),
-        Phase::Failed => ("bad", "failed"),
-        Phase::RolledBack => ("bad", "rolled back"),
-        Phase::Aborted => ("flag", "aborted"),
-        other => ("", other.as_words()),
-    };
-    let traffic = if row.requests == 0 {
-        "–".to_owned()
-    } else {
-        format!("{} of {} failed", format::count(row.failures), format::count(row.requests))
-    };
-    let took = row.ended_at.map_or_else(
-        || "–".to_owned(),
-        |at| format::duration(crate::clock::ms(at) - crate::clock::ms(row.asked_at)),
-    );
-    view! {
-        <tr>
-            <th scope="row">
-                <a href=format!("/rollouts/{}", row.id)>
-                    {what} <span class="mono v">{row.release.name}</span>
-                </a>
-            </th>
-            <td data-label="in">{row.environment.to_string()}</td>
-            <td data-label="result">
-                <span class=class>{word}</span>
-            </td>
-            <td data-label="requests">{traffic}</td>
-            <td data-label="by">{row.by}</td>
-            <td data-label="took" class="n">{took}</td>
-            <td data-label="asked" class="n faint">
-                <Moment at=row.asked_at />
-            </td>
-        </tr>
-    }
+    let rows = rollouts.into_iter().map(|row| (None, row)).collect();
+    view! { <RolloutRows rows /> }
 }

@@ -11,14 +11,18 @@ use crate::{
         field::{Checkbox, Choice, Field, TextField},
         form::{Form, Send},
         moves::{GoBack, reason_field, way_back},
-        placement::{Facts, Failed, LiveMark, Rolls},
+        placement::{Facts, Failed, LiveMark, Rolls, observed},
         warmth::StillWarm,
         when::Ago,
     },
     format,
 };
-use domain::view::{Earlier, PlacementCard, ReleaseRow, ServicePage as Page};
+use domain::{
+    service::placed,
+    view::{Cell, Earlier, PlacementCard, ReleaseRow, ServicePage as Page},
+};
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
 /// Lays the actions of these forms ready for a page.
 pub fn provide() {
@@ -31,6 +35,9 @@ pub fn provide() {
 pub fn Pipeline(page: Page) -> impl IntoView {
     let service = page.name.to_string();
     let home = format!("/projects/{}/services/{service}", page.project);
+    // One primary action on the page: the first place that has nothing yet.
+    let first = page.placements.iter().find(|card| card.cell.live.is_none() && card.cell.may.start);
+    let first = first.map(|card| card.cell.placement);
     let releases = StoredValue::new(page.releases);
     view! {
         <section aria-label="Environments">
@@ -39,7 +46,10 @@ pub fn Pipeline(page: Page) -> impl IntoView {
                     .placements
                     .into_iter()
                     .map(|card| {
-                        view! { <Card home=home.clone() service=service.clone() card releases /> }
+                        let first = first == Some(card.cell.placement);
+                        view! {
+                            <Card home=home.clone() service=service.clone() card releases first />
+                        }
                     })
                     .collect_view()}
             </ol>
@@ -53,9 +63,12 @@ fn Card(
     service: String,
     card: PlacementCard,
     releases: StoredValue<Vec<ReleaseRow>>,
+    /// Its deploy is the page's primary action.
+    first: bool,
 ) -> impl IntoView {
     let cell = card.cell.clone();
     let environment = cell.environment_name.to_string();
+    let goes_back = asked_by_address("roll-back", &environment);
     let id = format!("in-{environment}");
     let live = cell.live.clone();
     let active = cell.active.clone();
@@ -64,26 +77,15 @@ fn Card(
     view! {
         <li class="placement" class:protected=cell.protected aria-labelledby=id.clone()>
             <header>
-                <h2 id=id.clone()>{environment}</h2>
+                <h2 id=id.clone()>
+                    <a href=format!("/environments/{environment}")>{environment.clone()}</a>
+                </h2>
                 {cell.protected.then(|| view! { <span class="soft">"protected"</span> })}
                 <span class="spacer"></span>
                 <LiveMark cell=cell.clone() is="live" />
             </header>
             <p class="now">
-                {match &live {
-                    Some(live) => {
-                        view! {
-                            <a class="mono v" href=format!("/releases/{}", live.release.id)>
-                                {live.release.name.clone()}
-                            </a>
-                            <span class="faint">
-                                {format!(" with configuration {}", live.configuration)}
-                            </span>
-                        }
-                            .into_any()
-                    }
-                    None => view! { <span class="faint">"not deployed"</span> }.into_any(),
-                }}
+                <Now cell=cell.clone() />
             </p>
             {live
                 .clone()
@@ -121,11 +123,19 @@ fn Card(
                     }
                 })}
             <div class="act">
-                <DeployAny service=service.clone() card=card.clone() releases />
+                <DeployAny service=service.clone() card=card.clone() releases first />
                 {way_back(&cell)
                     .filter(|_| cell.may.roll_back && active.is_none())
                     .map(|to| {
-                        view! { <GoBack service=service.clone() cell=cell.clone() to warm=true /> }
+                        view! {
+                            <GoBack
+                                service=service.clone()
+                                cell=cell.clone()
+                                to
+                                warm=true
+                                opens=goes_back
+                            />
+                        }
                     })}
             </div>
             <EarlierPairs service=service.clone() card=card.clone() />
@@ -147,6 +157,44 @@ fn Card(
             </footer>
         </li>
     }
+}
+
+/// The release that has the traffic. While a switch is observed that is the new one, and the one
+/// before is said to be that.
+#[component]
+fn Now(cell: Cell) -> impl IntoView {
+    let observed = observed(&cell);
+    let live = cell.live;
+    move || match (observed.get(), &live) {
+        (Some((release, _)), before) => {
+            let before = before.as_ref().filter(|before| before.release.id != release.id);
+            let says = match before {
+                Some(before) => format!(" observed; before it {}", before.release.name),
+                None => " observed".to_owned(),
+            };
+            view! {
+                <a class="mono v" href=format!("/releases/{}", release.id)>
+                    {release.name}
+                </a>
+                <span class="faint">{says}</span>
+            }
+            .into_any()
+        }
+        (None, Some(live)) => view! {
+            <a class="mono v" href=format!("/releases/{}", live.release.id)>
+                {live.release.name.clone()}
+            </a>
+            <span class="faint">{format!(" with configuration {}", live.configuration)}</span>
+        }
+        .into_any(),
+        (None, None) => view! { <span class="faint">"not deployed"</span> }.into_any(),
+    }
+}
+
+/// Whether the address asks to have this confirmed, in this environment.
+fn asked_by_address(act: &'static str, environment: &str) -> Signal<bool> {
+    let (query, environment) = (use_query_map(), environment.to_owned());
+    Memo::new(move |_| query.with(|query| query.get_str(act) == Some(environment.as_str()))).into()
 }
 
 /// Where it is reached, and the idle slot beside it.
@@ -222,8 +270,10 @@ fn DeployAny(
     service: String,
     card: PlacementCard,
     releases: StoredValue<Vec<ReleaseRow>>,
+    first: bool,
 ) -> impl IntoView {
     let cell = card.cell;
+    let opens = asked_by_address("deploy", cell.environment_name.as_str());
     let releases = releases.get_value();
     if !cell.may.start || releases.is_empty() {
         return ().into_any();
@@ -260,12 +310,12 @@ fn DeployAny(
     }
     let active = cell.active.clone();
     let came_back = came_back::<StartRollout>(&hidden);
-    let first = live.is_none();
     view! {
         <Ask
             id=name
-            trigger=if first { "Deploy" } else { "Deploy another release" }
+            trigger=if live.is_none() { "Deploy" } else { "Deploy another release" }
             class=if first { "primary" } else { "" }
+            opens
             title=format!("Deploy {service} to {}", cell.environment_name)
             effect
             protected=cell.protected
@@ -355,7 +405,10 @@ fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
     view! {
         <AskForm
             action
-            hidden=vec![("placement", placement.clone())]
+            hidden=vec![
+                ("placement", placement.clone()),
+                ("based_on", placed(cell.size, &card.host_names)),
+            ]
             id=format!("place-{placement}")
             trigger="Size and host names"
             class="small plain"

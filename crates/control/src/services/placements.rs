@@ -2,7 +2,12 @@
 
 use crate::{Asked, Control, OrProblem, changes, places};
 use domain::{
-    error::Problem, history::Deed, id::PlacementId, name::HostName, role::Action, service::Size,
+    error::Problem,
+    history::Deed,
+    id::PlacementId,
+    name::HostName,
+    role::Action,
+    service::{Size, placed},
 };
 use store::placements::wishes;
 
@@ -12,12 +17,16 @@ const MOST_HOSTS: usize = 16;
 impl Control {
     /// Changes how many instances a placement has and under which names it is reached. Refused
     /// during a rollout. The engine follows.
+    ///
+    /// `based_on` is what the page showed, in the words of [`placed`]; if it is another by now the
+    /// later of two people is refused. Empty: whatever is so now.
     pub async fn edit_placement(
         &self,
         asked: &Asked,
         placement: PlacementId,
         size: Size,
         host_names: Vec<HostName>,
+        based_on: &str,
     ) -> Result<(), Problem> {
         let origin = &asked.origin;
         let tx = self.begin(origin).await?;
@@ -38,6 +47,18 @@ impl Control {
             return Err(Problem::invalid("host_names", format!("{name} is there twice.")));
         }
         let before = &placement.place.host_names;
+        if !based_on.is_empty() && based_on != placed(placement.size, before) {
+            return Err(Problem::conflict(format!(
+                "Somebody changed this since the page was drawn: {} now, under {}. That was \
+                 kept and yours was not saved. Close this, look at what is so now, and change it \
+                 again.",
+                match placement.size.count() {
+                    1 => "there is 1 instance".to_owned(),
+                    count => format!("there are {count} instances"),
+                },
+                before.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            )));
+        }
         let changes = changes::of_placement(Some((placement.size, before)), (size, &host_names));
         if changes.is_empty() {
             return Ok(());

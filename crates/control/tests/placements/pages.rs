@@ -2,6 +2,7 @@
 
 use crate::world::{World, name};
 use domain::{
+    palette::Palette,
     role::{Role, Scope},
     rollout::Phase,
 };
@@ -52,6 +53,87 @@ async fn the_board_shows_what_runs_what_rolls_and_what_is_next(pool: PgPool) {
     let board = world.control.board(&world.admin).await.expect("the board");
     let cell = &board.projects[1].services[0].cells[1];
     assert!(cell.failed.is_none() && cell.waiting.is_none() && cell.warm.is_some());
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn the_palette_leads_only_to_what_one_may_see_and_offers_only_what_one_may_do(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hello = world.service("hello").await;
+    world.service_in("another", "zoo").await;
+    let staging = world.placement(hello, "staging").await;
+    let (one, two) = (world.release(hello, "1").await, world.release(hello, "2").await);
+    world.deploy(staging, one).await;
+    world.deploy(staging, two).await;
+    let production = world.placement(hello, "production").await;
+    let running = world.start(production, one).await;
+    let environment = world.environment("staging").await;
+    let ana = world.person("Ana", Role::Deployer, Scope::Environment { environment }).await;
+    let vera = world.person("Vera", Role::Viewer, Scope::Everything).await;
+    let stranger = world.stranger("Stan").await;
+
+    let all = world.control.palette(&world.admin).await.expect("the palette");
+    let hers = world.control.palette(&ana).await.expect("the palette");
+    let seen = world.control.palette(&vera).await.expect("the palette");
+    let nothing = world.control.palette(&stranger).await.expect("the palette");
+
+    assert_eq!(all.projects, [name("another"), name("demo")]);
+    assert_eq!(all.environments.len(), 3);
+    let service = &all.services[1];
+    assert!(service.released && !all.services[0].released);
+    let back: Vec<_> = service.places.iter().map(|place| place.goes_back).collect();
+    assert_eq!(back, [false, true, false], "warm in staging");
+    assert_eq!(all.rollouts[0].id, running, "what runs is first");
+    assert_eq!(all.rollouts.len(), 3);
+    assert_eq!(all.people.len(), 4);
+
+    assert_eq!(hers.environments, [name("staging")]);
+    let places = |palette: &domain::palette::Palette| -> Vec<_> {
+        let places = palette.services.iter().flat_map(|service| &service.places);
+        places.map(|p| (p.environment.to_string(), p.may_deploy, p.goes_back)).collect()
+    };
+    let here = ("staging".to_owned(), true, false);
+    assert_eq!(places(&hers), [here, ("staging".to_owned(), true, true)]);
+    assert!(hers.rollouts.iter().all(|rollout| rollout.environment == name("staging")));
+    assert_eq!((hers.rollouts.len(), hers.people.len()), (2, 0));
+    assert!(places(&seen).iter().all(|(_, deploys, back)| !deploys && !back));
+    assert!(!seen.pages.contains(&domain::palette::Page::NewService));
+    let Palette { projects, environments, services, rollouts, releases, people, .. } = nothing;
+    assert!(projects.is_empty() && environments.is_empty() && services.is_empty());
+    assert!(rollouts.is_empty() && releases.is_empty() && people.is_empty());
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_project_and_an_environment_show_what_is_theirs_and_may_be_seen(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hello = world.service("hello").await;
+    world.service_in("another", "zoo").await;
+    let staging = world.placement(hello, "staging").await;
+    let one = world.release(hello, "1").await;
+    world.deploy(staging, one).await;
+    let environment = world.environment("staging").await;
+    let ana = world.person("Ana", Role::Viewer, Scope::Environment { environment }).await;
+    let stranger = world.stranger("Stan").await;
+
+    let project = world.control.project(&world.admin, &name("demo")).await.expect("the project");
+    let place =
+        world.control.environment(&world.admin, &name("staging")).await.expect("the environment");
+    let hers = world.control.project(&ana, &name("demo")).await.expect("of it a part");
+
+    assert_eq!(project.project.services.len(), 1);
+    assert_eq!((project.project.services[0].cells.len(), project.environments.len()), (3, 3));
+    assert!(!project.happening.is_empty() && project.may_add_service && project.may_see_access);
+    assert_eq!((hers.project.services[0].cells.len(), hers.environments.len()), (1, 1));
+    assert!(!hers.may_add_service && !hers.may_see_access);
+    let shown: Vec<_> = place.projects.iter().map(|project| project.name.as_str()).collect();
+    assert_eq!(shown, ["another", "demo"]);
+    assert!(place.projects.iter().all(|project| project.services[0].cells.len() == 1));
+    assert_eq!((place.rollouts.len(), place.rollouts[0].service.as_str()), (1, "hello"));
+    assert!(place.happening.iter().all(|row| row.environment.as_deref() == Some("staging")));
+
+    assert!(world.control.project(&stranger, &name("demo")).await.is_err());
+    assert!(world.control.environment(&stranger, &name("staging")).await.is_err());
+    assert!(world.control.environment(&ana, &name("production")).await.is_err());
+    assert!(world.control.projects(&stranger).await.expect("none").projects.is_empty());
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]

@@ -88,7 +88,7 @@ impl Stage {
             "extend_warmth" => control.extend_warmth(asked, placement, 5).await,
             "end_warmth" => control.end_warmth(asked, placement).await,
             "edit_placement" => {
-                control.edit_placement(asked, placement, Size::ONE, Vec::new()).await
+                control.edit_placement(asked, placement, Size::ONE, Vec::new(), "").await
             }
             "change_configuration" => control
                 .change_configuration(asked, placement, Variables::default(), Limits::DEFAULT, 0)

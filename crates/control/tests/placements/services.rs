@@ -110,7 +110,7 @@ async fn host_names_are_unique_on_a_router_and_never_the_consoles(pool: PgPool) 
     let staging = world.placement(hello, "staging").await;
     let edit = async |names: &[&str]| {
         let names = names.iter().map(|name| host(name)).collect();
-        world.control.edit_placement(&world.admin, staging, Size::ONE, names).await
+        world.control.edit_placement(&world.admin, staging, Size::ONE, names, "").await
     };
     let long = format!("{}.example.org", "a".repeat(60));
     let refused: [&[&str]; 8] = [
@@ -149,9 +149,32 @@ async fn where_something_rolls_size_and_names_stay(pool: PgPool) {
 
     let names = vec![host("hello.demo.staging.localhost")];
     let two = Size::try_from(2).expect("a size");
-    let refused = world.control.edit_placement(&world.admin, staging, two, names).await;
+    let refused = world.control.edit_placement(&world.admin, staging, two, names, "").await;
 
     assert!(matches!(refused, Err(Problem::Conflict { .. })), "{refused:?}");
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn of_two_who_edit_size_and_names_the_second_is_told_what_was_kept(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hello = world.service("hello").await;
+    let staging = world.placement(hello, "staging").await;
+    let names = vec![host("hello.demo.staging.localhost")];
+    let shown = domain::service::placed(Size::ONE, &names);
+    let edit = async |size: u16, based_on: &str| {
+        let size = Size::try_from(size).expect("a size");
+        world.control.edit_placement(&world.admin, staging, size, names.clone(), based_on).await
+    };
+
+    edit(3, &shown).await.expect("the first");
+    let refused = edit(2, &shown).await.expect_err("based on what is no more");
+
+    assert!(matches!(refused, Problem::Conflict { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("3 instances"), "{refused}");
+    let page = world.control.service(&world.admin, &name("demo"), &name("hello")).await;
+    let kept = page.expect("the page").placements[1].cell.size.count();
+    assert_eq!(kept, 3);
+    edit(2, &format!("3 {}", names[0])).await.expect("based on what is so");
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]

@@ -76,7 +76,7 @@ impl Entry {
     /// not in it.
     #[must_use]
     pub fn sentence(&self) -> Sentence {
-        if self.tells_of_the_release() {
+        if self.begins_with_its_thing() {
             return Sentence(self.deed_words());
         }
         let mut words = vec![strong(self.by.name()), plain(" ")];
@@ -84,12 +84,16 @@ impl Entry {
         Sentence(words)
     }
 
-    /// A phase that a rollout or a build is in, or how it ended, is told of it, not of the engine.
-    fn tells_of_the_release(&self) -> bool {
-        matches!(
-            &self.deed,
-            Deed::RolloutEntered { phase, .. } if !matches!(phase, Phase::Succeeded | Phase::RolledBack)
-        ) || matches!(&self.deed, Deed::BuildEntered { .. })
+    /// A phase that a rollout or a build is in, or how it ended, is told of it, not of the engine. Who
+    /// made the first account was nobody yet.
+    fn begins_with_its_thing(&self) -> bool {
+        match &self.deed {
+            Deed::RolloutEntered { phase, .. } => {
+                !matches!(phase, Phase::Succeeded | Phase::RolledBack)
+            }
+            Deed::BuildEntered { .. } | Deed::FirstAdminMade { .. } => true,
+            _ => false,
+        }
     }
 
     /// The service's name, or what stands for it.
@@ -103,7 +107,7 @@ impl Entry {
         let of = |release: &dyn ToString| strong(format!("{thing} {}", release.to_string()));
         match &self.deed {
             Deed::FirstAdminMade { name, .. } => {
-                vec![plain("made the first admin, "), strong(name)]
+                vec![strong(name), plain(" became the first admin, by the one-time link")]
             }
             Deed::AccessRecovered { name, .. } => {
                 vec![plain("gave back access to "), strong(name)]

@@ -9,7 +9,7 @@ use domain::{
     policy::Policy,
     release::Pair,
     rollout::{Request, State},
-    view::{Earlier, ReleaseName, RolloutCard, RolloutRow},
+    view::{Earlier, ReleaseName, RolloutCard, RolloutRow, RolloutThere},
 };
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -119,6 +119,59 @@ pub async fn newest(
                 ended_at: row.ended_at,
                 requests: state.evidence.requests,
                 failures: state.evidence.failures,
+            })
+        })
+        .collect()
+}
+
+/// The newest rollouts of some placements of any service, newest first.
+pub async fn newest_there(
+    conn: &mut Conn,
+    placements: &[PlacementId],
+    at_most: i64,
+) -> Result<Vec<RolloutThere>> {
+    let placements: Vec<_> = placements.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        select
+            r.id as "id: RolloutId", e.name as environment, r.kind, r.errored as "errored!",
+            rel.id as "release: ReleaseId", rel.name as release_name,
+            s.name as service, pr.name as project,
+            r.requested_by_name, r.asked_at, r.ended_at, r.state as "state: Json<State>"
+        from rollouts r
+        join releases rel on rel.id = r.release_id
+        join services s on s.id = rel.service_id
+        join projects pr on pr.id = s.project_id
+        join placements p on p.id = r.placement_id
+        join environments e on e.id = p.environment_id
+        where r.placement_id = any($1)
+        order by r.number desc
+        limit $2
+        "#,
+        &placements,
+        at_most,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let state = row.state.0;
+            Ok(RolloutThere {
+                project: word(&row.project)?,
+                service: word(&row.service)?,
+                row: RolloutRow {
+                    id: row.id,
+                    environment: word(&row.environment)?,
+                    kind: kind(&row.kind)?,
+                    phase: state.phase,
+                    errored: row.errored,
+                    release: ReleaseName { id: row.release, name: row.release_name },
+                    by: row.requested_by_name,
+                    asked_at: row.asked_at,
+                    ended_at: row.ended_at,
+                    requests: state.evidence.requests,
+                    failures: state.evidence.failures,
+                },
             })
         })
         .collect()

@@ -8,19 +8,29 @@ use crate::{
     },
     components::{
         ask::came_back,
+        diff::Diff,
         field::{Check, Checkbox, Field},
         form::{Form, Send},
         spec_fields::said,
     },
     format,
 };
-use domain::{id::EnvironmentId, policy::Policy};
-use leptos::prelude::*;
+use domain::{
+    id::EnvironmentId,
+    policy::{Policy, differences},
+};
+use leptos::{
+    html::Div,
+    prelude::*,
+    wasm_bindgen::JsCast,
+    web_sys::{FormData, HtmlFormElement},
+};
+use leptos_router::hooks::use_query_map;
 use std::time::Duration;
 
 /// What a rollout meets here, in the order it meets it.
 #[component]
-pub(super) fn InWords(policy: Policy) -> impl IntoView {
+pub fn InWords(policy: Policy) -> impl IntoView {
     let mut words = Vec::new();
     if policy.approvals > 0 {
         words.push(format!(
@@ -95,27 +105,87 @@ macro_rules! check_within {
     };
 }
 
-/// All of a policy, folded away until somebody wants to edit it.
+/// All of a policy, folded away until somebody wants to edit it, with what the edit would change.
+///
+/// With scripts that follows what is typed. Without them the form is sent to the page itself first,
+/// which then shows it.
 #[component]
 pub(super) fn EditForm(
     id: EnvironmentId,
+    name: String,
     policy: Policy,
     action: ServerAction<EditPolicy>,
 ) -> impl IntoView {
-    let form = PolicyForm::of(&policy);
     let hidden = vec![("environment", id.to_string())];
-    let open = came_back::<EditPolicy>(&hidden);
+    let looked = use_query_map().with_untracked(PolicyForm::of_query);
+    let open = looked.is_some() || came_back::<EditPolicy>(&hidden);
+    let form = looked.clone().unwrap_or_else(|| PolicyForm::of(&policy));
+    let typed = RwSignal::new(looked);
+    let scripts = RwSignal::new(false);
+    Effect::new(move |_| scripts.set(true));
+    let fields = NodeRef::<Div>::new();
+    let read = move |_| {
+        let form = fields.get_untracked().and_then(|fields| fields.closest("form").ok().flatten());
+        let form = form.and_then(|form| form.dyn_into::<HtmlFormElement>().ok());
+        let sent = form.and_then(|form| FormData::new_with_form(&form).ok());
+        typed.set(sent.map(|sent| PolicyForm::of_fields(|name| sent.get(name).as_string())));
+    };
+    let page = format!("/environments/{name}");
     view! {
         <details class="more" open=open>
             <summary>"Edit the policy"</summary>
             <Form action hidden class="wide">
-                <Before form=form.clone() />
-                <After form />
+                <div class="form wide" node_ref=fields on:input=read on:change=read>
+                    <Before form=form.clone() />
+                    <After form />
+                </div>
+                <div aria-live="polite">
+                    {move || typed.get().map(|form| view! { <WouldBe policy=policy.clone() form /> })}
+                </div>
                 <div class="buttons">
                     <Send label="Save the policy" sending="Saving …" class="primary" />
+                    {move || {
+                        (!scripts.get())
+                            .then(|| {
+                                view! {
+                                    <button
+                                        type="submit"
+                                        formmethod="get"
+                                        formaction=page.clone()
+                                        formnovalidate=true
+                                    >
+                                        "Show what it changes"
+                                    </button>
+                                }
+                            })
+                    }}
                 </div>
             </Form>
         </details>
+    }
+}
+
+/// What saving would change, line by line.
+#[component]
+fn WouldBe(policy: Policy, form: PolicyForm) -> impl IntoView {
+    match form.parse() {
+        Err(problem) => {
+            let why = problem.to_string();
+            view! { <p class="soft">"It can not be saved like this: " {why}</p> }.into_any()
+        }
+        Ok(next) => {
+            let changes = differences(&policy, &next);
+            if changes.is_empty() {
+                return view! { <p class="soft">"Nothing changes."</p> }.into_any();
+            }
+            view! {
+                <div class="would">
+                    <h3>"What changes for the next rollout"</h3>
+                    <Diff changes />
+                </div>
+            }
+            .into_any()
+        }
     }
 }
 
