@@ -20,6 +20,9 @@ use domain::{
 };
 use sqlx::types::Json;
 
+/// Of so many builds of a service the image is kept, whether its release runs or not.
+const KEPT_IMAGES: i64 = 20;
+
 /// Where the code of a service is. `None`: nobody said.
 pub async fn source(conn: &mut Conn, service: ServiceId) -> Result<Option<Source>> {
     let row = sqlx::query!(
@@ -146,6 +149,23 @@ pub async fn has_ended(conn: &mut Conn, id: BuildId) -> Result<bool> {
         id.0,
     )
     .fetch_one(conn)
+    .await?)
+}
+
+/// Builds of a service whose images are kept for them no more: newer ones have made theirs. Each is
+/// named some times, in case the engine did not answer.
+pub async fn outlived(conn: &mut Conn, service: ServiceId) -> Result<Vec<BuildId>> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        select id as "id: BuildId" from builds
+        where service_id = $1 and phase = 'succeeded'
+        order by number desc
+        offset $2 limit 5
+        "#,
+        service.0,
+        KEPT_IMAGES,
+    )
+    .fetch_all(conn)
     .await?)
 }
 

@@ -48,6 +48,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const FIND_WITHIN: Duration = Duration::from_secs(5);
 /// How long a container engine is waited for that does not answer whether it is.
 const FIND_FOR: Duration = Duration::from_secs(60);
+/// The longest one image may take to be let go.
+const FORGET_WITHIN: Duration = Duration::from_secs(10);
 /// What a build is at that has not come to its first step.
 const FETCH: &str = "fetch";
 
@@ -170,8 +172,31 @@ impl Job {
                 Some(Command::Fetch) => self.fetch().await?,
                 Some(Command::Build) => self.build().await?,
                 Some(Command::Push) => self.push().await?,
-                None => return Ok(()),
+                None => {
+                    self.let_images_go().await;
+                    return Ok(());
+                }
             });
+        }
+    }
+
+    /// An image that became no release is not wanted, and of very old builds only those that run.
+    async fn let_images_go(&self) {
+        let (build, service) = (self.claimed.held.build, self.claimed.service);
+        let gone = match (self.phase, &self.facts) {
+            (Phase::Succeeded, _) => async {
+                let mut conn = self.context.pool.acquire().await?;
+                store::builds::outlived(&mut conn, service).await
+            }
+            .await
+            .unwrap_or_default(),
+            (_, Some(_)) => vec![build],
+            (_, None) => Vec::new(),
+        };
+        for build in gone {
+            if !matches!(timeout(FORGET_WITHIN, self.builder.forget(build)).await, Ok(Ok(()))) {
+                warn!(build.id = %build, "The image of build {} could not be let go", build.short());
+            }
         }
     }
 
