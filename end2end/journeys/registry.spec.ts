@@ -25,7 +25,7 @@ const test = base.extend<object, { registry: Registry }>({
   ],
 });
 
-test.use({ settings: [{ ...QUICK, PILOTHOUSE_OUTGOING_ALLOW: '127.0.0.1' }, { scope: 'worker' }] });
+test.use({ settings: [QUICK, { scope: 'worker' }] });
 
 test.beforeAll(async () => makeImages());
 

@@ -74,6 +74,11 @@ export class Registry {
 
   async remove(): Promise<void> {
     await this.stop();
+    const format = '{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}';
+    const names = (await run('docker', ['image', 'ls', '--digests', '--format', format])).split(/\s+/);
+    const ours = names.filter((name) => name.startsWith(`${this.address}/`) && !name.includes('<none>'));
+    // Only these names go: what is called otherwise too, stays.
+    for (const name of new Set(ours)) await run('docker', ['image', 'rm', '--force', name]).catch(() => '');
     await rm(this.directory, { recursive: true, force: true });
   }
 
