@@ -6,33 +6,33 @@ use super::{
     line::{drawn, gap},
     rows::{Is, Rows},
 };
-use crate::{format, live::live};
+use crate::{components::following::Following, format, live::live};
 use domain::{
     live::Message,
     log::{LogInstance, LogPiece, Which},
     view::LogsPage as Page,
 };
-use leptos::{html::Div, prelude::*};
+use leptos::prelude::*;
 use std::collections::VecDeque;
 
 /// How many messages wait while one pauses. What is more is counted when one goes on.
 const WAITING: usize = 64;
-/// So near to the end, in pixels, one is at the end.
-const NEAR: i32 = 48;
 
 #[component]
 pub(super) fn Tail(page: Page, wanted: Wanted) -> impl IntoView {
     let rows = RwSignal::new(Rows::drawn(&page.found));
     let waiting = RwSignal::new(VecDeque::<LogPiece>::new());
-    // Asked for, or because one scrolled up.
-    let paused = RwSignal::new(false);
-    let away = RwSignal::new(false);
-    let list = NodeRef::<Div>::new();
-    let holds = move || paused.get_untracked() || away.get_untracked();
+    let following = Following::new(
+        move || rows.track(),
+        move || {
+            let heard = waiting.try_update(std::mem::take).unwrap_or_default();
+            rows.update(|rows| heard.into_iter().for_each(|piece| rows.hear(piece)));
+        },
+    );
 
     live().on_lines(move |message| match message {
         Message::LogInstances(told) => rows.update(|rows| rows.know(told)),
-        Message::Log(piece) if holds() => waiting.update(|waiting| {
+        Message::Log(piece) if following.holds() => waiting.update(|waiting| {
             waiting.push_back(piece);
             if waiting.len() > WAITING {
                 waiting.pop_front();
@@ -41,38 +41,9 @@ pub(super) fn Tail(page: Page, wanted: Wanted) -> impl IntoView {
         Message::Log(piece) => rows.update(|rows| rows.hear(piece)),
         _ => {}
     });
-    let to_the_end = move || {
-        if let Some(list) = list.get_untracked() {
-            list.set_scroll_top(list.scroll_height());
-        }
-    };
-    Effect::new(move |_| {
-        rows.track();
-        list.track();
-        if !holds() {
-            // After the lines are in the page.
-            request_animation_frame(to_the_end);
-        }
-    });
-    let go_on = move || {
-        paused.set(false);
-        away.set(false);
-        let heard = waiting.try_update(std::mem::take).unwrap_or_default();
-        rows.update(|rows| heard.into_iter().for_each(|piece| rows.hear(piece)));
-    };
-    let scrolled = move |_| {
-        let Some(list) = list.get_untracked() else { return };
-        let left = list.scroll_height() - list.scroll_top() - list.client_height();
-        if left > NEAR {
-            away.maybe_update(|away| !std::mem::replace(away, true));
-        } else if away.get_untracked() && !paused.get_untracked() {
-            go_on();
-        }
-    };
-    let is_held = move || paused.get() || away.get();
     let count = Memo::new(move |_| rows.with(Rows::lines));
     let state = move || {
-        if !is_held() {
+        if !following.is_held() {
             return format!("Following · {}", format::counted(count.get() as u64, "line", "lines"));
         }
         // What is told once more, after a stream was opened again, is not new.
@@ -89,15 +60,15 @@ pub(super) fn Tail(page: Page, wanted: Wanted) -> impl IntoView {
     let empty = move || rows.with(|rows| rows.rows.is_empty());
     view! {
         <div class="said-of">
-            <p class="follows" class:held=is_held>
+            <p class="follows" class:held=move || following.is_held()>
                 {state}
             </p>
             <button
                 type="button"
                 class="small"
-                on:click=move |_| if is_held() { go_on() } else { paused.set(true) }
+                on:click=move |_| following.press()
             >
-                {move || if is_held() { "Follow" } else { "Pause" }}
+                {move || if following.is_held() { "Follow" } else { "Pause" }}
             </button>
         </div>
         {move || {
@@ -113,8 +84,8 @@ pub(super) fn Tail(page: Page, wanted: Wanted) -> impl IntoView {
             role="log"
             aria-live="off"
             aria-label="Lines, the newest last"
-            node_ref=list
-            on:scroll=scrolled
+            node_ref=following.list
+            on:scroll=move |_| following.scrolled()
         >
             <ol>
                 <For
