@@ -1,5 +1,7 @@
 //! Builds, and where a service's code is. Taking a log away is a plain download,
 //! `/builds/{id}/log`; following it is the stream's.
+// A plain form posts flat words.
+#![allow(clippy::too_many_arguments)]
 
 use super::Answer;
 use domain::{
@@ -86,7 +88,6 @@ pub async fn source(project: Name, service: Name) -> Answer<SourcePage> {
 /// Says where the code of a service is and how it is built. `arguments` are `NAME=value` lines;
 /// `no_cache` is a checkbox. Empty words are the usual.
 #[server(prefix = "/api", endpoint = "builds/edit-source")]
-#[allow(clippy::too_many_arguments)] // A plain form posts flat words.
 pub async fn edit_source(
     service: ServiceId,
     url: String,
@@ -107,7 +108,7 @@ pub async fn edit_source(
     let recipe = recipe(&folder, &file, &stage, &arguments, &platform, no_cache.is_some())?;
     let source = Source {
         url: typed::field("url", &url)?,
-        default_ref: default_ref_of(&default_ref)?,
+        default_ref: ref_of("default_ref", &default_ref)?,
         recipe,
         size_budget_bytes,
     };
@@ -124,9 +125,10 @@ pub async fn look_up_refs(
     #[server(default)] url: String,
     #[server(default)] back: String,
 ) -> Answer<InquiryId> {
+    let looked_at = [("url", url.clone())];
     let url: Option<GitUrl> = typed::optional("url", &url)?;
     let inquiry = control().look_up_refs(&asked()?, service, url).await?;
-    go_to(&with_inquiry(&back, inquiry));
+    go_to(&with_inquiry(&back, inquiry, &looked_at));
     Ok(inquiry)
 }
 
@@ -139,11 +141,13 @@ pub async fn guess_recipe(
     #[server(default)] folder: String,
     #[server(default)] back: String,
 ) -> Answer<InquiryId> {
+    let looked_at =
+        [("url", url.clone()), ("git_ref", git_ref.clone()), ("folder", folder.clone())];
     let url: Option<GitUrl> = typed::optional("url", &url)?;
-    let at = default_ref_of(&git_ref)?;
+    let at = ref_of("git_ref", &git_ref)?;
     let folder = folder_of(&folder)?;
     let inquiry = control().guess_recipe(&asked()?, service, url, at, folder).await?;
-    go_to(&with_inquiry(&back, inquiry));
+    go_to(&with_inquiry(&back, inquiry, &looked_at));
     Ok(inquiry)
 }
 
@@ -185,17 +189,22 @@ pub async fn cancel_build(build: BuildId) -> Answer<()> {
     Ok(control().cancel_build(&asked()?, build).await?)
 }
 
+/// What was looked at goes with it: the page puts that into its forms again.
 #[cfg(feature = "ssr")]
-fn with_inquiry(back: &str, inquiry: InquiryId) -> String {
+fn with_inquiry(back: &str, inquiry: InquiryId, looked_at: &[(&str, String)]) -> String {
     let back = typed::next(back);
     let mark = if back.contains('?') { '&' } else { '?' };
-    format!("{back}{mark}inquiry={inquiry}")
+    let mut address = format!("{back}{mark}inquiry={inquiry}");
+    for (name, value) in looked_at.iter().filter(|(_, value)| !value.trim().is_empty()) {
+        address.push_str(&format!("&{name}={}", typed::escaped(value.trim())));
+    }
+    address
 }
 
 #[cfg(feature = "ssr")]
-fn default_ref_of(given: &str) -> Result<GitRef, Problem> {
+fn ref_of(name: &str, given: &str) -> Result<GitRef, Problem> {
     let given = given.trim();
-    typed::field("default_ref", if given.is_empty() { "main" } else { given })
+    typed::field(name, if given.is_empty() { "main" } else { given })
 }
 
 #[cfg(feature = "ssr")]

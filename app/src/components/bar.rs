@@ -107,6 +107,13 @@ fn Places(viewer: Viewer) -> impl IntoView {
             >
                 "Projects"
             </a>
+            <a
+                href="/builds"
+                title=tooltip("/builds")
+                aria-current=move || under("/builds").then_some("page")
+            >
+                "Builds"
+            </a>
             {viewer
                 .environments
                 .then(|| {

@@ -113,7 +113,7 @@ pub fn PhaseTicks(card: RolloutCard, placement: PlacementId) -> impl IntoView {
 
 /// How far a step is, as a bar. The words beside it say the same.
 #[component]
-fn Rail(done: f64) -> impl IntoView {
+pub fn Rail(done: f64) -> impl IntoView {
     let width = format!("{:.1}", done * 100.0);
     view! {
         <svg class="rail" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
@@ -123,7 +123,9 @@ fn Rail(done: f64) -> impl IntoView {
     }
 }
 
-const fn class_of(is: Standing) -> &'static str {
+/// The classes of a step of the line.
+#[must_use]
+pub const fn class_of(is: Standing) -> &'static str {
     match is {
         Standing::Done => "gone",
         Standing::Now => "now",

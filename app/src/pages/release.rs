@@ -8,6 +8,7 @@ use crate::{
         answered::Answered,
         diff::Diff,
         form::{Form, Send},
+        gates::Findings,
         inquiry,
         loaded::Loaded,
         moves::{self, Deploy},
@@ -18,6 +19,7 @@ use crate::{
     pages::new_release::{Facts, Named},
 };
 use domain::{
+    build::view::BuiltFrom,
     error::Problem,
     id::ReleaseId,
     service::ServiceSpec,
@@ -62,7 +64,7 @@ fn Draw(
     could_i: ServerAction<CouldI>,
 ) -> impl IntoView {
     let could = Could { inquiry, ask: could_i };
-    let View { project, service, row, spec, facts, against, .. } = view;
+    let View { project, service, row, spec, facts, against, built_from, findings, .. } = view;
     let home = format!("/projects/{project}/services/{service}");
     let release = row.release.clone();
     let release_id = release.id;
@@ -79,6 +81,7 @@ fn Draw(
         <p class="lead">
             "made by " <strong>{row.by}</strong> ", " <LongAgo at=row.made_at /> " · " {live}
         </p>
+        {(!findings.is_empty()).then(|| view! { <Findings findings /> })}
         <h2>"Where it can go"</h2>
         <ul class="against">
             {against
@@ -108,11 +111,44 @@ fn Draw(
                 }}
             </section>
             <Stored release=release_id service_page=home inquiry=could.inquiry />
+            {built_from.map(|from| view! { <Provenance from /> })}
             <section aria-labelledby="spec">
                 <h2 id="spec">"Settings it carries"</h2>
                 <Spec spec />
             </section>
         </div>
+    }
+}
+
+/// Where the image comes from, down to the commit.
+#[component]
+fn Provenance(from: BuiltFrom) -> impl IntoView {
+    let tag = from.tag.map(|tag| ("Tag", tag));
+    let facts = [("From", from.url), ("Commit", from.commit)].into_iter().chain(tag);
+    view! {
+        <section aria-labelledby="from">
+            <h2 id="from">"Where it comes from"</h2>
+            <dl class="facts-list">
+                <div>
+                    <dt>"Built by"</dt>
+                    <dd>
+                        <a href=format!("/builds/{}", from.build)>
+                            {format!("build {}", from.number)}
+                        </a>
+                    </dd>
+                </div>
+                {facts
+                    .map(|(name, value)| {
+                        view! {
+                            <div>
+                                <dt>{name}</dt>
+                                <dd class="mono wrap">{value}</dd>
+                            </div>
+                        }
+                    })
+                    .collect_view()}
+            </dl>
+        </section>
     }
 }
 

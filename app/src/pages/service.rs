@@ -5,6 +5,7 @@ mod here;
 mod lists;
 mod pipeline;
 pub mod push_rule;
+mod source;
 
 use crate::{
     components::{loaded::Loaded, moves, warmth},
@@ -45,6 +46,7 @@ pub fn ServicePage() -> impl IntoView {
     warmth::provide();
     pipeline::provide();
     configuration::provide();
+    source::provide();
 
     view! { <Loaded page=page draw=|page| view! { <Service page /> }.into_any() /> }
 }
@@ -109,6 +111,7 @@ fn Service(page: Page) -> impl IntoView {
                 }
             })}
         <Pipeline page=page.clone() />
+        <source::Source />
         <Releases releases=page.releases.clone() />
         <Rollouts rollouts=page.rollouts.clone() />
         <Configurations placements=page.placements />

@@ -42,6 +42,11 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /projects/{project}/services/{service}/edit", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/releases/new", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/logs", "", "- ? x + + + +"),
+    ("GET /projects/{project}/services/{service}/source", "", "- ? + + + + +"),
+    ("GET /projects/{project}/builds", "", "- ? + + + + +"),
+    ("GET /builds", "", "- + + + + + +"),
+    // A build that is not there.
+    ("GET /builds/{id}", "", "- ? ? ? ? ? ?"),
     ("GET /releases/{id}", "", "- ? + + + + +"),
     ("GET /rollouts/{id}", "", "- ? + + + + +"),
     ("GET /history", "", "- + + + + + +"),
@@ -319,6 +324,7 @@ impl Things {
             .replace("/builds/{id}", &format!("/builds/{}", self.build))
             .replace("/releases/{id}", &format!("/releases/{}", self.release))
             .replace("/rollouts/{id}", &format!("/rollouts/{}", self.rollout))
+            .replace("/builds/{id}", &format!("/builds/{}", uuid::Uuid::now_v7()))
             .replace("/people/{id}", &format!("/people/{}", self.person))
     }
 

@@ -219,11 +219,14 @@ impl Control {
             .or_problem(origin)?
             .ok_or_else(super::missing)?;
         let place = places::of_service(&known, "service");
-        self.permit(asked, Action::View, &place).await?;
+        // Whoever sees one of its placements sees this, too: the page of the service has both.
+        let cells = self.visible_cells(&mut conn, asked, Cells::Service(id)).await?;
+        if cells.is_empty() {
+            self.permit(asked, Action::View, &place).await?;
+        }
 
         let which = pages::Which { service: Some(id), ..pages::Which::default() };
         let rows = pages::rows(&mut conn, &which, FEW).await.or_problem(origin)?;
-        let cells = self.visible_cells(&mut conn, asked, Cells::Service(id)).await?;
         let allowed = |action, place: &Place| actor.may(action, place.scope, place.protection);
         Ok(SourcePage {
             number,
