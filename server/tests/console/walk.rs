@@ -391,7 +391,7 @@ impl Things {
                 vec![service, ("url", "https://git.example.org/team/web.git")]
             }
             "builds/look-up-refs" | "builds/guess-recipe" | "builds/start" => vec![service],
-            "registries/add" => vec![("name", "x"), ("address", "no address")],
+            "registries/add" => vec![("name", "x"), ("address", "registry.example.org:5000")],
             "registries/change" => {
                 vec![("registry", &self.registry), ("user", ""), ("password", "")]
             }
