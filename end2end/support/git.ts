@@ -100,7 +100,7 @@ export class Repository {
     for (const [path, content] of Object.entries(files)) {
       const file = join(this.work, path);
       await mkdir(dirname(file), { recursive: true });
-      if (typeof content === 'object' && 'copy' in content) {
+      if (typeof content === 'object' && !Buffer.isBuffer(content)) {
         await copyFile(content.copy, file);
         await chmod(file, content.mode ?? 0o755);
       } else {

@@ -11,7 +11,7 @@ pub mod public_url;
 pub mod reference;
 pub mod values;
 
-use domain::name::Name;
+use domain::{name::Name, outgoing::Exception};
 use policy::PolicyChanges;
 use public_url::PublicUrl;
 use serde::Deserialize;
@@ -161,6 +161,37 @@ pub struct Given {
     #[arg(long, env = "PILOTHOUSE_BUILD_LOGS_MIB", value_name = "MIB", global = true)]
     pub build_logs_mib: Option<u32>,
 
+    /// Addresses that git and registries may lead to although they are this machine's own, link-local
+    /// or a metadata service: HOST, HOST:PORT, an address or a network. Default: none.
+    #[arg(
+        long,
+        env = "PILOTHOUSE_OUTGOING_ALLOW",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub outgoing_allow: Option<Vec<Exception>>,
+
+    /// Authorities whose certificates of git servers are trusted, in PEM, instead of the system's.
+    /// Default: the system's.
+    #[arg(long, env = "PILOTHOUSE_GIT_CA_FILE", value_name = "FILE", global = true)]
+    pub git_ca_file: Option<PathBuf>,
+
+    /// Directories of this machine whose repositories may be built by their path. Default: none.
+    #[arg(
+        long,
+        env = "PILOTHOUSE_GIT_PATHS",
+        value_name = "DIR",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub git_paths: Option<Vec<PathBuf>>,
+
+    /// The most that a git server may send for one commit, in MiB. Its files may be twice as much.
+    /// Default: 1024.
+    #[arg(long, env = "PILOTHOUSE_GIT_MAX_MIB", value_name = "MIB", global = true)]
+    pub git_max_mib: Option<u32>,
+
     /// How long a stop may take before what is left is cut off. Default: 10s.
     #[arg(long, env = "PILOTHOUSE_STOP_WITHIN", value_name = "TIME", global = true)]
     pub stop_within: Option<Span>,
@@ -189,6 +220,18 @@ pub struct Settings {
     pub limits: Limits,
     pub builds: Builds,
     pub stop_within: Duration,
+    pub outgoing_allow: Vec<Exception>,
+    pub git: GitSettings,
+}
+
+/// How repositories are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitSettings {
+    /// Absolute.
+    pub ca_file: Option<PathBuf>,
+    /// Absolute.
+    pub paths: Vec<PathBuf>,
+    pub received_bytes: u64,
 }
 
 /// How builds are carried out, and what is kept of what they wrote.
@@ -275,6 +318,10 @@ impl Given {
             build_within: self.build_within.or(less.build_within),
             build_logs_days: self.build_logs_days.or(less.build_logs_days),
             build_logs_mib: self.build_logs_mib.or(less.build_logs_mib),
+            outgoing_allow: self.outgoing_allow.or(less.outgoing_allow),
+            git_ca_file: self.git_ca_file.or(less.git_ca_file),
+            git_paths: self.git_paths.or(less.git_paths),
+            git_max_mib: self.git_max_mib.or(less.git_max_mib),
             stop_within: self.stop_within.or(less.stop_within),
         }
     }
@@ -349,6 +396,22 @@ impl Settings {
                     1..=1_048_576,
                 )?) << 20,
             },
+            outgoing_allow: given.outgoing_allow.unwrap_or_default(),
+            git: GitSettings {
+                ca_file: ca_file(given.git_ca_file.map(|file| around.absolute(file)))?,
+                paths: given
+                    .git_paths
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|path| around.absolute(path))
+                    .collect(),
+                received_bytes: u64::from(count(
+                    "git_max_mib",
+                    given.git_max_mib,
+                    1024,
+                    1..=65_536,
+                )?) << 20,
+            },
             stop_within: given.stop_within.map_or(Duration::from_secs(10), |span| span.0),
             data_dir,
         })
@@ -406,6 +469,16 @@ fn build_within(given: Option<Span>) -> Result<Duration, Refused> {
         return Ok(within);
     }
     Err(Refused::new("build_within", "It is not from 1s to 24h."))
+}
+
+/// A file that is named must be there: without it every server would be refused later.
+fn ca_file(file: Option<PathBuf>) -> Result<Option<PathBuf>, Refused> {
+    match file {
+        Some(file) if !file.is_file() => {
+            Err(Refused::new("git_ca_file", format!("{} is not there.", file.display())))
+        }
+        file => Ok(file),
+    }
 }
 
 fn count(

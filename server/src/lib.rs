@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod build_logs;
+pub mod builder;
 pub mod cli;
 pub mod commands;
 pub mod config;

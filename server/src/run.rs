@@ -1,6 +1,7 @@
 //! The server's life: made ready from below, serving, and stopped from above.
 
 use crate::{
+    builder,
     config::{Settings, public_url::PublicUrl},
     database::{Database, lock::Lock},
     first_admin,
@@ -16,6 +17,7 @@ use anyhow::Context;
 use control::Control;
 use domain::{
     history::{Deed, Subject},
+    id::TargetId,
     policy::Policy,
 };
 use engine::Engine;
@@ -49,7 +51,8 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
         let vault = Arc::new(Vault::open(&settings.data_dir)?);
         let control = begin(&settings, &database, vault.clone()).await?;
         let target = target(&settings, &database).await?;
-        let node = engine::Settings { node: lock.node, vault, builds: None };
+        let builds = Some(builds(&settings, &database).await?);
+        let node = engine::Settings { node: lock.node, vault, builds };
         serve(&settings, &database, control, target, listener, node, stop).await
     };
     let served = served.await;
@@ -185,16 +188,32 @@ fn of_control(settings: &Settings) -> anyhow::Result<control::Settings> {
     })
 }
 
-/// The one target there is: this machine's container engine and its router.
-async fn target(settings: &Settings, database: &Database) -> anyhow::Result<Arc<dyn Target>> {
+/// Who carries builds out: the engine of the one target there is.
+async fn builds(
+    settings: &Settings,
+    database: &Database,
+) -> anyhow::Result<engine::builds::Settings> {
+    Ok(engine::builds::Settings {
+        builder: Arc::new(builder::of(settings, first_target(database).await?)),
+        at_once: settings.builds.at_once,
+        within: settings.builds.within,
+        directory: settings.data_dir.join("builds"),
+    })
+}
+
+async fn first_target(database: &Database) -> anyhow::Result<TargetId> {
     let mut conn = database.pool.acquire().await?;
     let known = store::targets::all(&mut conn).await.context("reading the targets")?;
-    let first = known.first().context("the database has no target")?;
+    Ok(known.first().context("the database has no target")?.id)
+}
+
+/// The one target there is: this machine's container engine and its router.
+async fn target(settings: &Settings, database: &Database) -> anyhow::Result<Arc<dyn Target>> {
     let docker = DockerTarget::new(Options {
         engine_socket: settings.docker.clone(),
         router_socket: settings.router_socket.clone(),
         // Whose containers these are: stays the same when the database is restored elsewhere.
-        installation: first.id.0,
+        installation: first_target(database).await?.0,
         prefix: settings.name_prefix.clone(),
         pool: (settings.address_pool.start, settings.address_pool.bits),
         grace: Options::GRACE,

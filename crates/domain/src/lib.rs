@@ -16,6 +16,7 @@ pub mod live;
 pub mod log;
 pub mod name;
 pub mod observing;
+pub mod outgoing;
 pub mod palette;
 pub mod policy;
 pub mod registry;

@@ -4,6 +4,7 @@
 //! parser is what keeps options, links and paths from being something else than a name. What the
 //! words point to is only known by asking the repository; that is for `targets`.
 
+pub mod ignore;
 pub mod recipe;
 mod url;
 
@@ -156,7 +157,7 @@ impl Refs {
             let is_default = |one: &Offered| Some(&one.name) == default.as_ref();
             is_default(b).cmp(&is_default(a)).then_with(|| a.name.cmp(&b.name))
         });
-        tags.sort_by(|a, b| version_of(&b.name).cmp(&version_of(&a.name)));
+        tags.sort_by_key(|tag| std::cmp::Reverse(version_of(&tag.name)));
         let over = |list: &Vec<Offered>| list.len().saturating_sub(REFS_OFFERED);
         let left_out = u32::try_from(over(&branches) + over(&tags)).unwrap_or(u32::MAX);
         branches.truncate(REFS_OFFERED);

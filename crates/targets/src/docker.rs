@@ -14,6 +14,7 @@
 //!   router.rs        the router's socket
 //!   logs.rs          what containers wrote -> lines
 //!   registry.rs      what is sent to registries and fetched from them
+//!   build.rs         commits -> images
 //!   probe.rs usage.rs watch.rs image.rs facts.rs error.rs
 //! ```
 //!
@@ -23,6 +24,7 @@
 //! window that stays: a holder that was paused between those two calls and the stop can still stop
 //! containers of a slot that is idle by the router's word, of the ids it saw.
 
+mod build;
 mod container;
 mod error;
 mod facts;
@@ -41,6 +43,8 @@ mod seen;
 mod slots;
 mod usage;
 mod watch;
+
+pub use build::{BuilderOptions, DockerBuilder};
 
 use crate::{
     DEADLINE, Error, Hint, Makers, Result, Target,

@@ -12,8 +12,10 @@ pub mod build;
 pub mod contract;
 pub mod docker;
 pub mod fake;
+pub mod git;
 mod live;
 pub mod names;
+pub mod outgoing;
 pub mod registry;
 
 use async_trait::async_trait;

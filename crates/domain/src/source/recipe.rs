@@ -15,6 +15,7 @@ pub const FILES: [&str; 2] = ["Dockerfile", "Containerfile"];
 
 words! {
     /// A folder of the repository that is built, relative to its root. Empty: the root.
+    #[derive(Default)]
     Folder = |typed| {
         let typed = typed.trim().trim_end_matches('/');
         let typed = typed.strip_prefix("./").unwrap_or(typed);
@@ -97,12 +98,6 @@ pub struct Recipe {
     pub no_cache: bool,
     /// `None`: the engine's own.
     pub platform: Option<Platform>,
-}
-
-impl Default for Folder {
-    fn default() -> Self {
-        Self(String::new())
-    }
 }
 
 impl Folder {

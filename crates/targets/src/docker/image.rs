@@ -96,7 +96,7 @@ impl DockerTarget {
     }
 }
 
-fn facts(reference: &ImageReference, found: ImageInspect) -> Result<ImageFacts> {
+pub(super) fn facts(reference: &ImageReference, found: ImageInspect) -> Result<ImageFacts> {
     let id = found.id.unwrap_or_default();
     let config = found.config.unwrap_or_default();
     let entrypoint = config.entrypoint.unwrap_or_default();
