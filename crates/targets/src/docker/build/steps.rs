@@ -173,6 +173,7 @@ impl Steps {
             && number == self.begun + 1
         {
             self.end_current(at, None, &mut events);
+            self.own_line = !text.ends_with('\n');
             let digest = number.to_string();
             let name = format!("[{number}/{total}] {name}");
             self.start(&digest, &name, at, total as usize, &mut events);
@@ -355,7 +356,8 @@ mod tests {
         for text in [
             "Step 1/2 : FROM a\n",
             " ---> 0123\n",
-            "Step 2/2 : RUN exit 7\n",
+            "Step 2/2 : RUN exit 7",
+            "\n",
             " ---> Running in 1",
             "\n",
             "\u{1b}[91mout\n\u{1b}[0m",
