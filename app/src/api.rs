@@ -5,6 +5,7 @@
 //! All of them can be posted by a plain form, so their arguments are flat words.
 
 pub mod builds;
+pub mod configurations;
 pub mod context;
 pub mod environments;
 pub mod history;
@@ -21,6 +22,7 @@ pub mod rollouts;
 pub mod service_form;
 pub mod services;
 pub mod typed;
+pub mod variable_rows;
 
 use domain::error::Problem;
 use serde::{Deserialize, Serialize};

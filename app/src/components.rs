@@ -27,6 +27,7 @@ pub mod palette;
 pub mod people_tabs;
 pub mod phase_line;
 pub mod placement;
+pub mod roll_out_again;
 pub mod rollout_rows;
 pub mod rows;
 pub mod shared_tabs;

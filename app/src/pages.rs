@@ -5,6 +5,7 @@ pub mod account;
 pub mod board;
 pub mod build;
 pub mod builds;
+pub mod configuration;
 pub mod environment;
 pub mod environments;
 pub mod first_admin;

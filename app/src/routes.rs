@@ -2,13 +2,14 @@
 
 use crate::pages::{
     access::AccessPage, account::AccountPage, board::BoardPage, build::BuildPage,
-    builds::BuildsPage, environment::EnvironmentPage, environments::EnvironmentsPage,
-    first_admin::FirstAdminPage, history::HistoryPage, invitation::InvitationPage,
-    invitations::InvitationsPage, logs::LogsPage, new_release::NewReleasePage,
-    new_service::NewServicePage, not_found::NotFound, people::PeoplePage, person::PersonPage,
-    project::ProjectPage, project_builds::ProjectBuildsPage, projects::ProjectsPage,
-    registries::RegistriesPage, release::ReleasePage, rollout::RolloutPage, search::SearchPage,
-    service::ServicePage, service_edit::ServiceEditPage, sign_in::SignInPage, source::SourcePage,
+    builds::BuildsPage, configuration::ConfigurationPage, environment::EnvironmentPage,
+    environments::EnvironmentsPage, first_admin::FirstAdminPage, history::HistoryPage,
+    invitation::InvitationPage, invitations::InvitationsPage, logs::LogsPage,
+    new_release::NewReleasePage, new_service::NewServicePage, not_found::NotFound,
+    people::PeoplePage, person::PersonPage, project::ProjectPage,
+    project_builds::ProjectBuildsPage, projects::ProjectsPage, registries::RegistriesPage,
+    release::ReleasePage, rollout::RolloutPage, search::SearchPage, service::ServicePage,
+    service_edit::ServiceEditPage, sign_in::SignInPage, source::SourcePage,
 };
 use leptos::prelude::*;
 use leptos_router::{
@@ -62,6 +63,11 @@ pub fn Pages() -> impl IntoView {
             />
             <Route path=path!("/builds") view=BuildsPage ssr=SsrMode::Async />
             <Route path=path!("/builds/:id") view=BuildPage ssr=SsrMode::Async />
+            <Route
+                path=path!("/projects/:project/services/:service/configuration")
+                view=ConfigurationPage
+                ssr=SsrMode::Async
+            />
             <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />
             <Route path=path!("/rollouts/:id") view=RolloutPage ssr=SsrMode::Async />
             <Route path=path!("/history") view=HistoryPage ssr=SsrMode::Async />

@@ -187,9 +187,9 @@ test('the forms of those who are', async ({ pilothouse, page, another, consoleWa
       send: 'Save',
     },
     configuration: {
-      path: home,
-      open: (page) => page.locator('.configuration').filter({ has: page.getByRole('heading', { name: 'local' }) }).getByRole('button', { name: 'Change' }),
-      within: dialog,
+      path: `${home}/configuration?in=local&show=file`,
+      open: (page) => page.getByText('Edit as text'),
+      within: (page) => page.locator('details').filter({ hasText: 'Edit as text' }),
       fields: { Variables: `GOOD=${MARKUP}\nnot a line`, Memory: '96' },
       wrong: 'Variables',
       says: /NAME=value/,

@@ -10,7 +10,7 @@ use leptos_router::params::ParamsMap;
 
 /// The fields that never go into an address. A password field of the app can only have one of
 /// these names, see `components::field::Secret`.
-pub const SECRET: [&str; 4] = ["password", "again", "current", "token"];
+pub const SECRET: [&str; 5] = ["password", "again", "current", "token", "secret"];
 
 /// Fixed fields that say what a page was drawn with. They tell no form from its twins: after a
 /// refusal the page is drawn anew, with other ones.

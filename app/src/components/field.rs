@@ -131,6 +131,8 @@ pub enum Secret {
     Password,
     Again,
     Current,
+    /// What an instance is told and nobody else.
+    Value,
 }
 
 impl Secret {
@@ -141,6 +143,7 @@ impl Secret {
             Self::Password => "password",
             Self::Again => "again",
             Self::Current => "current",
+            Self::Value => "secret",
         }
     }
 }
@@ -179,6 +182,41 @@ pub fn SecretField(
     }
 }
 
+/// The value of a secret: lines, because keys have them. Never filled in by us, never given back.
+#[component]
+pub fn SecretText(#[prop(into)] label: String) -> impl IntoView {
+    let fields = Fields::here();
+    let name = Secret::Value.as_str();
+    let check: Check =
+        |typed| domain::configuration::secret::value(typed).err().map(|wrong| wrong.to_string());
+    let said = Said::of(&fields, name, Some(check), true);
+    let id = fields.id_of(name);
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label}</label>
+            <textarea
+                id=id.clone()
+                name=name
+                class="mono"
+                rows="3"
+                required=true
+                autocomplete="off"
+                autocapitalize="none"
+                spellcheck="false"
+                aria-invalid=move || said.wrong.get().is_some().then_some("true")
+                aria-describedby=format!("{id}-says")
+                on:input=move |event| said.typed.set(Some(event_target_value(&event)))
+            />
+            <Says
+                id
+                said
+                hint="It is sealed at once and shown to nobody again. The line break at its end is left out."
+                    .to_owned()
+            />
+        </div>
+    }
+}
+
 /// Lines to type in.
 #[component]
 pub fn TextField(
@@ -190,6 +228,9 @@ pub fn TextField(
     #[prop(optional)] mono: bool,
     #[prop(optional)] placeholder: Option<&'static str>,
     #[prop(default = 3)] rows: u8,
+    /// Told of each edit.
+    #[prop(optional, into)]
+    on_typed: Option<Callback<String>>,
 ) -> impl IntoView {
     let fields = Fields::here();
     let said = Said::of(&fields, name, check, false);
@@ -210,7 +251,13 @@ pub fn TextField(
                 aria-invalid=move || said.wrong.get().is_some().then_some("true")
                 aria-describedby=format!("{id}-says")
                 inner_html=escaped(&first)
-                on:input=move |event| said.typed.set(Some(event_target_value(&event)))
+                on:input=move |event| {
+                    let typed = event_target_value(&event);
+                    said.typed.set(Some(typed.clone()));
+                    if let Some(told) = on_typed {
+                        told.run(typed);
+                    }
+                }
             />
             <Says id said hint />
         </div>
@@ -225,6 +272,9 @@ pub fn Choice(
     options: Vec<(String, String)>,
     #[prop(optional, into)] value: String,
     #[prop(optional, into)] hint: String,
+    /// Told of each other choice.
+    #[prop(optional, into)]
+    on_typed: Option<Callback<String>>,
 ) -> impl IntoView {
     let fields = Fields::here();
     let said = Said::of(&fields, name, None, true);
@@ -238,7 +288,13 @@ pub fn Choice(
                 name=name
                 aria-invalid=move || said.wrong.get().is_some().then_some("true")
                 aria-describedby=format!("{id}-says")
-                on:change=move |event| said.typed.set(Some(event_target_value(&event)))
+                on:change=move |event| {
+                    let chosen = event_target_value(&event);
+                    said.typed.set(Some(chosen.clone()));
+                    if let Some(told) = on_typed {
+                        told.run(chosen);
+                    }
+                }
             >
                 {options
                     .into_iter()
@@ -290,7 +346,7 @@ pub fn Checkbox(
 }
 
 /// The text of a `textarea`. A child would not do: an empty one is drawn as a space.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -320,7 +376,7 @@ mod tests {
 
     #[test]
     fn no_secret_field_is_ever_given_back_in_an_address() {
-        for secret in [Secret::Password, Secret::Again, Secret::Current] {
+        for secret in [Secret::Password, Secret::Again, Secret::Current, Secret::Value] {
             assert!(SECRET.contains(&secret.as_str()), "{secret:?}");
         }
     }

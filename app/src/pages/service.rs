@@ -1,6 +1,7 @@
 //! One service: where it runs, what can be rolled out, what it is told and may use.
 
 mod configuration;
+mod flag;
 mod here;
 mod lists;
 mod pipeline;
@@ -114,8 +115,8 @@ fn Service(page: Page) -> impl IntoView {
         <source::Source />
         <Releases releases=page.releases.clone() />
         <Rollouts rollouts=page.rollouts.clone() />
-        <Configurations placements=page.placements />
         <Pushing service=page.id />
+        <Configurations page />
     }
 }
 

@@ -269,19 +269,22 @@ impl Control {
         self.commit(tx, &asked.origin, &rows).await
     }
 
-    /// The page of what a service is told in an environment.
+    /// The page of what a service is told in an environment; in the first one that the viewer sees,
+    /// where none is named.
     pub async fn configuration(
         &self,
         asked: &Asked,
         project: &Name,
         service: &Name,
-        environment: &Name,
+        environment: Option<&Name>,
     ) -> Result<ConfigurationPage, Problem> {
         let page = self.service(asked, project, service).await?;
         let environments =
             page.placements.iter().map(|card| card.cell.environment_name.clone()).collect();
-        let found =
-            page.placements.into_iter().find(|card| card.cell.environment_name == *environment);
+        let here = |card: &PlacementCard| {
+            environment.is_none_or(|name| card.cell.environment_name == *name)
+        };
+        let found = page.placements.into_iter().find(here);
         Ok(ConfigurationPage {
             number: page.number,
             project: page.project,

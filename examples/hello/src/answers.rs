@@ -62,8 +62,10 @@ async fn route(hello: &Hello, request: Request<Incoming>) -> Response<Body> {
         );
     }
     let expected = if path == "/echo" { Method::POST } else { Method::GET };
-    let known =
-        matches!(path.as_str(), "/" | "/slow" | "/fail" | "/events" | "/ws" | "/big" | "/echo");
+    let known = matches!(
+        path.as_str(),
+        "/" | "/slow" | "/fail" | "/events" | "/ws" | "/big" | "/echo" | "/told"
+    );
     if !known {
         return text(StatusCode::NOT_FOUND, "there is nothing here\n");
     }
@@ -84,6 +86,7 @@ async fn route(hello: &Hello, request: Request<Incoming>) -> Response<Body> {
         "/events" => streams::events(hello),
         "/ws" => streams::web_socket(hello, request),
         "/big" => big(&request),
+        "/told" => told(&request),
         _ => echo(request),
     }
 }
@@ -141,6 +144,14 @@ fn big(request: &Request<Incoming>) -> Response<Body> {
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size_bytes));
     response
+}
+
+/// `/told?name=API_KEY` says whether this variable is set and how long it is, never what it is.
+fn told(request: &Request<Incoming>) -> Response<Body> {
+    let name: String = asked(request, "name").unwrap_or_default();
+    let value = std::env::var_os(&name).filter(|_| !name.is_empty());
+    let bytes = value.as_ref().map(|value| value.len());
+    json_answer(StatusCode::OK, &json!({ "set": value.is_some(), "bytes": bytes }))
 }
 
 /// Sends the request's body back as it comes, so a slow sender is answered slowly.

@@ -47,6 +47,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /builds", "", "- + + + + + +"),
     // A build that is not there.
     ("GET /builds/{id}", "", "- ? ? ? ? ? ?"),
+    ("GET /projects/{project}/services/{service}/configuration", "", "- ? + + + + +"),
     ("GET /releases/{id}", "", "- ? + + + + +"),
     ("GET /rollouts/{id}", "", "- ? + + + + +"),
     ("GET /history", "", "- + + + + + +"),
@@ -102,6 +103,19 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/services/edit-placement", "protected", "- ? x x x + +"),
     ("POST /api/services/change-configuration", "open", "- ? x x + + +"),
     ("POST /api/services/change-configuration", "protected", "- ? x x x + +"),
+    // What placements are told.
+    ("POST /api/configurations/page", "", "- ? + + + + +"),
+    ("POST /api/configurations/change", "open", "- ? x x + + +"),
+    ("POST /api/configurations/change", "protected", "- ? x x x + +"),
+    ("POST /api/configurations/import", "open", "- ? x x + + +"),
+    ("POST /api/configurations/import", "protected", "- ? x x x + +"),
+    ("POST /api/configurations/set-secret", "open", "- ? x x + + +"),
+    ("POST /api/configurations/set-secret", "protected", "- ? x x x + +"),
+    // A secret that is not there, for those who may.
+    ("POST /api/configurations/remove-secret", "open", "- ? x x ? ? ?"),
+    ("POST /api/configurations/remove-secret", "protected", "- ? x x x ? ?"),
+    ("POST /api/configurations/switch", "open", "- ? x x + + +"),
+    ("POST /api/configurations/switch", "protected", "- ? x x x + +"),
     // Releases.
     ("POST /api/releases/look-up-image", "", "- ? x x + + +"),
     ("POST /api/releases/inquiry", "", "- ? ? ? ? ? +"),
@@ -369,6 +383,24 @@ impl Things {
             "services/edit-placement" => vec![placement, ("size", "1"), ("host_names", "")],
             "services/change-configuration" => {
                 vec![placement, ("variables", "A=1"), ("based_on", "999")]
+            }
+            "configurations/page" => vec![("project", "shop"), ("service", "web")],
+            "configurations/change" => {
+                let limits =
+                    [("rows[0][name]", "A"), ("cpu", "1"), ("memory_mib", "64"), ("pids", "64")];
+                [placement, ("based_on", "999")].into_iter().chain(limits).collect()
+            }
+            "configurations/import" => {
+                vec![placement, ("text", "A=1"), ("missing", "keep"), ("based_on", "999")]
+            }
+            "configurations/set-secret" => {
+                vec![placement, ("name", "KEY"), ("secret", "x"), ("based_on", "999")]
+            }
+            "configurations/remove-secret" => {
+                vec![placement, ("name", "KEY"), ("based_on", "1")]
+            }
+            "configurations/switch" => {
+                vec![placement, ("name", "FLAG"), ("on", "yes"), ("based_on", "999")]
             }
             "releases/look-up-image" => vec![service, ("reference", "hello:1")],
             "releases/inquiry" => vec![("id", &self.inquiry)],

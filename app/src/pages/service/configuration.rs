@@ -1,55 +1,97 @@
-//! What the instances of each placement are told, and what they may use. A change makes the next
-//! number; it is rolled out like any release.
+//! What the instances of each placement are told, the environments side by side: what differs, what
+//! is missing, which secrets are due. A change makes the next number; it is rolled out like any
+//! release.
 
+use super::flag::Switch;
 use crate::{
-    api::{rollouts::StartRollout, service_form::LimitsForm, services::ChangeConfiguration},
-    components::{
-        ask::Actions,
-        ask_form::AskForm,
-        field::TextField,
-        form::{Form, Send},
-        spec_fields::LimitFields,
-    },
+    api::{configurations::SwitchFlag, typed::escaped},
+    components::{ask::Actions, roll_out_again::RollOutAgain, when::LongAgo},
     format,
 };
-use domain::{configuration::Variables, view::PlacementCard};
+use domain::{
+    configuration::{
+        differences::{Line, Told, side_by_side},
+        secret::SecretCard,
+    },
+    view::{PlacementCard, ServicePage as Page},
+};
 use leptos::prelude::*;
 
-/// Lays the action of this form ready for a page.
+/// Lays the actions of these forms ready for a page.
 pub fn provide() {
-    Actions::<ChangeConfiguration>::provide();
+    Actions::<SwitchFlag>::provide();
 }
 
-/// A block for each placement.
+/// A head for each placement, then a row for each name.
 #[component]
-pub fn Configurations(placements: Vec<PlacementCard>) -> impl IntoView {
+pub fn Configurations(page: Page) -> impl IntoView {
+    let home = format!("/projects/{}/services/{}", page.project, page.name);
+    let columns: Vec<_> = page.placements.iter().map(|card| &card.configuration).collect();
+    let lines = side_by_side(&columns);
+    let (differ, alike): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.differs);
+    let one = columns.len() < 2;
+    let cards = StoredValue::new(page.placements.clone());
     view! {
-        <section>
+        <section id="configuration">
             <h2>"Configuration"</h2>
             <div class="configurations">
-                {placements
+                {page
+                    .placements
                     .into_iter()
-                    .map(|card| view! { <One card /> })
+                    .map(|card| view! { <Head home=home.clone() card /> })
                     .collect_view()}
             </div>
+            {(!differ.is_empty())
+                .then(|| {
+                    let count = differ.len() as u64;
+                    view! {
+                        <h3 class="side">
+                            {format!(
+                                "{} between environments",
+                                format::counted(count, "difference", "differences"),
+                            )}
+                        </h3>
+                        <SideBySide lines=differ cards />
+                    }
+                })}
+            {(!alike.is_empty())
+                .then(|| {
+                    let title = if one { "Variables" } else { "The same everywhere" };
+                    view! {
+                        <h3 class="side">{title}</h3>
+                        <SideBySide lines=alike cards />
+                    }
+                })}
         </section>
     }
 }
 
 #[component]
-fn One(card: PlacementCard) -> impl IntoView {
-    let configuration = card.configuration.clone();
+fn Head(home: String, card: PlacementCard) -> impl IntoView {
+    let configuration = &card.configuration;
     let limits = configuration.limits;
-    let none = configuration.variables.0.is_empty();
+    let number = configuration.number;
+    let environment = card.cell.environment_name.to_string();
+    let none = configuration.variables.0.is_empty() && configuration.secrets.0.is_empty();
     let runs = card.cell.live.as_ref().map(|live| live.configuration);
-    let ahead = runs.filter(|runs| *runs != configuration.number);
+    let ahead = runs.filter(|runs| *runs != number);
+    let href = format!("{home}/configuration?in={}", escaped(&environment));
+    let word = if card.cell.may.configure { "Change" } else { "Look" };
+    let lost = listed(&card.secrets, |secret| secret.lost);
+    let due = listed(&card.secrets, |secret| secret.due && !secret.lost);
     view! {
         <div class="configuration">
             <header>
-                <h3>{card.cell.environment_name.to_string()}</h3>
-                <span class="faint">{format!("number {}", configuration.number)}</span>
+                <h3>{environment.clone()}</h3>
+                <span class="faint">{format!("number {number}")}</span>
                 <span class="spacer"></span>
-                {card.cell.may.configure.then(|| view! { <Change card=card.clone() /> })}
+                <a
+                    class="button small"
+                    href=href.clone()
+                    aria-label=format!("{word} the configuration in {environment}")
+                >
+                    {word}
+                </a>
             </header>
             {ahead
                 .map(|runs| {
@@ -71,101 +113,118 @@ fn One(card: PlacementCard) -> impl IntoView {
                 )}
             </p>
             {none.then(|| view! { <p class="faint">"no variables"</p> })}
-            <dl class="variables mono">
-                {configuration
-                    .variables
-                    .0
-                    .into_iter()
-                    .map(|(name, value)| {
-                        view! {
-                            <dt>{name.to_string()}</dt>
-                            <dd>{value.shown()}</dd>
-                        }
-                    })
-                    .collect_view()}
-            </dl>
+            {(!lost.is_empty())
+                .then(|| {
+                    view! {
+                        <p class="bad">
+                            {format!("lost with their key, to be set anew: {lost} ")}
+                            <a href=format!("{href}&show=secrets")>"secrets"</a>
+                        </p>
+                    }
+                })}
+            {(!due.is_empty())
+                .then(|| {
+                    view! {
+                        <p class="flag">
+                            {format!("older than 90 days, due to be set anew: {due} ")}
+                            <a href=format!("{href}&show=secrets")>"secrets"</a>
+                        </p>
+                    }
+                })}
         </div>
     }
 }
 
+fn listed(secrets: &[SecretCard], which: impl Fn(&SecretCard) -> bool) -> String {
+    let names = secrets.iter().filter(|secret| which(secret)).map(|secret| secret.name.to_string());
+    names.collect::<Vec<_>>().join(", ")
+}
+
 #[component]
-fn Change(card: PlacementCard) -> impl IntoView {
-    let placement = card.cell.placement.to_string();
-    let action = Actions::<ChangeConfiguration>::of(&placement);
-    let configuration = card.configuration;
+fn SideBySide(lines: Vec<Line>, cards: StoredValue<Vec<PlacementCard>>) -> impl IntoView {
+    let heads = cards.with_value(|cards| {
+        let heads = cards.iter().map(|card| {
+            let name = card.cell.environment_name.to_string();
+            view! {
+                <th scope="col" class:prod=card.cell.protected>
+                    <b>{name}</b>
+                </th>
+            }
+        });
+        heads.collect_view()
+    });
     view! {
-        <AskForm
-            action
-            hidden=vec![
-                ("placement", placement.clone()),
-                ("based_on", configuration.number.to_string()),
-            ]
-            id=format!("configure-{placement}")
-            trigger="Change"
-            title=format!("Configuration in {}", card.cell.environment_name)
-            effect=format!(
-                "It becomes number {}. What runs keeps its own until the next rollout.",
-                configuration.number + 1,
-            )
-            yes="Save"
-            protected=card.cell.protected
-        >
-            <TextField
-                name="variables"
-                label="Variables"
-                value=configuration.variables.to_lines()
-                hint="One a line, NAME=value. Lines that begin with # are passed over. No secrets: everybody who sees the service reads this."
-                rows=10
-                mono=true
-                check=|typed: &str| {
-                    Variables::parse(typed, &Variables::default())
-                        .err()
-                        .map(|wrong| wrong.to_string())
-                }
-            />
-            <LimitFields limits=LimitsForm::of(&configuration.limits) />
-        </AskForm>
+        <table class="matrix told-table">
+            <thead>
+                <tr>
+                    <th scope="col">"Name"</th>
+                    {heads}
+                </tr>
+            </thead>
+            <tbody>
+                {lines
+                    .into_iter()
+                    .map(|line| {
+                        let Line { name, description, cells, .. } = line;
+                        view! {
+                            <tr>
+                                <th scope="row" class="name">
+                                    <span class="mono">{name.to_string()}</span>
+                                    <p class="faint">{description}</p>
+                                </th>
+                                {cells
+                                    .into_iter()
+                                    .zip(cards.get_value())
+                                    .map(|(told, card)| {
+                                        let label = card.cell.environment_name.to_string();
+                                        let prod = card.cell.protected;
+                                        view! {
+                                            <td data-label=label class:prod=prod>
+                                                <One name=name.to_string() told card />
+                                            </td>
+                                        }
+                                    })
+                                    .collect_view()}
+                            </tr>
+                        }
+                    })
+                    .collect_view()}
+            </tbody>
+        </table>
     }
 }
 
-/// The live release once more, with the newest configuration.
 #[component]
-fn RollOutAgain(card: PlacementCard) -> impl IntoView {
-    let cell = card.cell;
-    let Some(live) = cell.live.filter(|_| cell.may.start && cell.active.is_none()) else {
-        return ().into_any();
-    };
-    let name = format!("again-{}", cell.placement);
-    let action = Actions::<StartRollout>::of(&name);
-    let hidden = vec![
-        ("placement", cell.placement.to_string()),
-        ("release", live.release.id.to_string()),
-        ("newest", cell.newest.map(|rollout| rollout.to_string()).unwrap_or_default()),
-        ("reason", format!("configuration {}", card.configuration.number)),
-    ];
-    let label = format!("Roll out {} again", live.release.name);
-    if !cell.protected {
-        return view! {
-            <Form action hidden class="inline">
-                <Send label sending="Asking …" class="small" />
-            </Form>
+fn One(name: String, told: Told, card: PlacementCard) -> impl IntoView {
+    match told {
+        Told::Missing => view! { <span class="flag">"missing"</span> }.into_any(),
+        Told::Secret { version } => {
+            let known = card.secrets.iter().find(|secret| secret.name.as_str() == name).cloned();
+            view! {
+                <div>
+                    <span>{format!("secret, version {version}")}</span>
+                    {known
+                        .map(|secret| {
+                            view! {
+                                <p class="faint">
+                                    {format!("set by {} ", secret.set_by)}
+                                    <LongAgo at=secret.set_at />
+                                </p>
+                            }
+                        })}
+                </div>
+            }
+            .into_any()
         }
-        .into_any();
+        Told::Variable(variable) => {
+            let on = variable.is_on();
+            view! {
+                <div class="told-value">
+                    <span class="mono">{variable.shown()}</span>
+                    {on.map(|on| view! { <Switch card name on /> })}
+                </div>
+            }
+            .into_any()
+        }
     }
-    view! {
-        <AskForm
-            action
-            hidden
-            id=name
-            trigger=label.clone()
-            title=format!("{label} in {}", cell.environment_name)
-            effect=format!(
-                "The same release with configuration {} is started in the idle slot and checked; then all new requests move in one switch.",
-                card.configuration.number,
-            )
-            yes=label
-            protected=true
-        />
-    }
-    .into_any()
 }
