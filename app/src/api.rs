@@ -19,6 +19,7 @@ pub mod projects;
 pub mod registries;
 pub mod releases;
 pub mod rollouts;
+pub mod samples;
 pub mod service_form;
 pub mod services;
 pub mod typed;

@@ -24,6 +24,7 @@ pub mod loaded;
 pub mod moves;
 pub mod new_build;
 pub mod palette;
+pub mod past;
 pub mod people_tabs;
 pub mod phase_line;
 pub mod placement;

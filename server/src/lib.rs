@@ -24,6 +24,7 @@ pub mod peer;
 pub mod probes;
 pub mod routes;
 pub mod run;
+pub mod samples;
 pub mod serve;
 pub mod session;
 pub mod state;

@@ -8,14 +8,15 @@
 //! bound     so much body and no more
 //!   /livez /readyz /metrics /pkg /fonts      nobody needs to be known
 //!   session   the cookie becomes who asks
-//!     pages, server functions, /live, /logs/{placement}/download, /builds/{id}/log, /history/export.*
+//!     pages, server functions, /live, /history/export.*, /builds/{id}/log
+//!     /logs/{placement}/download, /samples/{placement}/download
 //! ```
 
 use crate::{
     answer::Asker,
     build_logs, container_logs, export, files,
     guard::{self, Door},
-    live, pages, probes, session,
+    live, pages, probes, samples, session,
     state::Console,
 };
 use axum::{Router, body::Body, extract::Request, http::Response, middleware, routing::get};
@@ -27,8 +28,13 @@ use std::{panic::AssertUnwindSafe, path::Path, sync::Arc, sync::atomic::Ordering
 /// What is served without knowing who asks. Also for the test that walks all routes.
 pub const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 /// What is served besides the pages and server functions of the app.
-pub const OWN: [&str; 4] =
-    ["/live", "/history/{export}", "/logs/{placement}/download", "/builds/{id}/log"];
+pub const OWN: [&str; 5] = [
+    "/live",
+    "/history/{export}",
+    "/logs/{placement}/download",
+    "/builds/{id}/log",
+    "/samples/{placement}/download",
+];
 
 /// Everything that is served.
 pub fn all(console: &Console, door: &Arc<Door>, site: &Path) -> Router {
@@ -37,6 +43,7 @@ pub fn all(console: &Console, door: &Arc<Door>, site: &Path) -> Router {
         .route("/history/{export}", get(export::history))
         .route("/logs/{placement}/download", get(container_logs::download))
         .route("/builds/{id}/log", get(build_logs::download))
+        .route("/samples/{placement}/download", get(samples::download))
         .route("/readyz", get(probes::readyz))
         .route("/metrics", get(probes::metrics))
         .merge(pages::routes(console))

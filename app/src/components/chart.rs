@@ -200,7 +200,8 @@ fn percent(x: f64) -> String {
 }
 
 /// The next of 1, 2, 4, 5, 8 times a power of ten: half of it is round, too.
-fn round_up(value: f64) -> f64 {
+#[must_use]
+pub fn round_up(value: f64) -> f64 {
     let mut unit = 1.0;
     while unit * 10.0 < value {
         unit *= 10.0;

@@ -14,6 +14,7 @@ use crate::{
         gates::{self, Gates},
         loaded::Loaded,
         moves,
+        past::PastOfRollout,
         phase_line::{PhaseLine, state_of},
         rows::Events,
         warmth,
@@ -72,7 +73,10 @@ pub fn RolloutPage() -> impl IntoView {
     moves::provide();
     warmth::provide();
 
-    view! { <Loaded page=page draw=|page| view! { <Rollout page /> }.into_any() /> }
+    view! {
+        <Loaded page=page draw=|page| view! { <Rollout page /> }.into_any() />
+        <PastOfRollout />
+    }
 }
 
 #[component]

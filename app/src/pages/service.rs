@@ -9,7 +9,7 @@ pub mod push_rule;
 mod source;
 
 use crate::{
-    components::{loaded::Loaded, moves, warmth},
+    components::{loaded::Loaded, moves, past::PastOfService, warmth},
     live::{Topics, live},
 };
 use configuration::Configurations;
@@ -49,7 +49,10 @@ pub fn ServicePage() -> impl IntoView {
     configuration::provide();
     source::provide();
 
-    view! { <Loaded page=page draw=|page| view! { <Service page /> }.into_any() /> }
+    view! {
+        <Loaded page=page draw=|page| view! { <Service page /> }.into_any() />
+        <PastOfService />
+    }
 }
 
 #[component]

@@ -26,6 +26,7 @@ mod projects;
 mod registries;
 mod releases;
 mod rollouts;
+mod samples;
 mod services;
 mod sessions;
 mod settings;

@@ -24,6 +24,7 @@ pub mod release;
 pub mod role;
 pub mod rollout;
 pub mod route;
+pub mod samples;
 pub mod service;
 pub mod slot;
 pub mod source;

@@ -92,6 +92,20 @@ impl Window {
         }
     }
 
+    /// Adds another window.
+    pub fn merge(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.longest_gap_ms = self.longest_gap_ms.max(other.longest_gap_ms);
+        for &(bound, count) in &other.latencies {
+            match self.latencies.binary_search_by_key(&bound, |&(b, _)| b) {
+                Ok(at) => self.latencies[at].1 += count,
+                Err(at) => self.latencies.insert(at, (bound, count)),
+            }
+        }
+    }
+
     /// The upper bound of the bucket in which the `p`-th of a hundred answers lies.
     #[must_use]
     pub fn percentile(&self, p: u64) -> Option<u32> {

@@ -19,6 +19,7 @@ use crate::{
     release::ImageFacts,
     role::{Role, Scope},
     rollout::{Ask, Kind, Phase, State},
+    samples::{Range, course::Course},
     service::{ServiceSpec, Size},
     slot::Slot,
     source::{RecipeGuess, Refs},
@@ -568,4 +569,68 @@ pub struct LogsPage {
     pub environments: Vec<Name>,
     /// The newest lines, or what was searched for.
     pub found: LogFound,
+}
+
+/// What a placement did and used, over a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    pub placement: PlacementId,
+    pub environment: Name,
+    /// Where else the viewer may see this service, in order, and here.
+    pub environments: Vec<Name>,
+    /// How far back it reaches. `None`: the span of a rollout.
+    pub range: Option<Range>,
+    /// It ends now, so that what is heard is added to it.
+    pub goes_on: bool,
+    pub course: Course,
+    /// Oldest first. Of more than [`Past::MOST_MARKS`] the newest.
+    pub marks: Vec<Mark>,
+    /// How many are missing.
+    pub marks_left_out: u32,
+    /// By name, at most [`Past::MOST_INSTANCES`].
+    pub instances: Vec<InstancePast>,
+}
+
+impl Past {
+    pub const MOST_MARKS: usize = 40;
+    pub const MOST_INSTANCES: i64 = 60;
+}
+
+/// Something that a chart marks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Milliseconds of Unix time.
+    pub at_ms: i64,
+    pub what: MarkOf,
+    pub rollout: RolloutId,
+    pub release: String,
+}
+
+/// What happened there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkOf {
+    /// A rollout was asked for.
+    Asked,
+    /// The traffic moved to its slot.
+    Switched(Slot),
+    /// The traffic moved back to the other.
+    Back(Slot),
+    /// It ended, in this phase.
+    Ended(Phase),
+}
+
+/// What one instance used over the same time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstancePast {
+    pub name: String,
+    pub slot: Slot,
+    /// Unix time of its first and last sample in it.
+    pub from: i64,
+    pub to: i64,
+    pub cpu_percent: f32,
+    pub cpu_percent_most: f32,
+    pub memory_bytes: u64,
+    pub memory_bytes_most: u64,
+    pub restarts: u32,
 }

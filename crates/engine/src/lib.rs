@@ -7,7 +7,7 @@
 //! ```text
 //! node      heartbeat, claims        one loop a process
 //! placement a task for each that we hold: a rollout is advanced, else it is settled
-//! sampler   one round a second       -> hub
+//! sampler   one round a second       -> hub, and rows that go by themselves
 //! history   rows after the last      -> hub
 //! inquiries questions to the target  -> rows
 //! pushes    images to registries     -> rows
@@ -21,6 +21,7 @@ mod context;
 mod health;
 mod images;
 mod inquiries;
+mod keeper;
 pub mod live;
 pub mod logs;
 mod look;

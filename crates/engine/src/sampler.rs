@@ -1,8 +1,9 @@
 //! One round of samples a second, however many people watch: usage from the target, traffic from
-//! the witness, health from whoever asked last.
+//! the witness, health from whoever asked last. Told to who listens, and kept.
 
 use crate::{
     context::{Context, Known},
+    keeper::Keeper,
     live::Place,
 };
 use domain::{
@@ -38,27 +39,33 @@ pub(crate) async fn run(context: Arc<Context>) {
     // A round that took too long is not made up for by two at once.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bytes = Bytes::new();
+    let mut keeper = Keeper::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = context.stopping.cancelled() => return,
         }
-        round(&context, &mut bytes).await;
+        round(&context, &mut bytes, &mut keeper).await;
     }
 }
 
-async fn round(context: &Arc<Context>, bytes: &mut Bytes) {
+async fn round(context: &Arc<Context>, bytes: &mut Bytes, keeper: &mut Keeper) {
     let known: Vec<Known> = context
         .known()
         .into_iter()
         .filter(|known| known.observed.as_ref().map_or(true, |seen| has_something(seen)))
         .collect();
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    keeper.begin(context, &known, now).await;
     if known.is_empty() {
         bytes.clear();
+        // Minutes of what was there until now.
+        keeper.keep(context, now).await;
         return;
     }
     let places: Vec<_> = known.iter().map(|known| known.place().clone()).collect();
-    let (usage, traffic) = tokio::join!(context.target.usage(&places), traffics(context, &known),);
+    let (usage, traffic) =
+        tokio::join!(context.target.usage(&places), traffics(context, &known, keeper));
     let usage: HashMap<PlacementId, Vec<Usage>> = match usage {
         Ok(usage) => usage.into_iter().collect(),
         Err(error) => {
@@ -71,6 +78,7 @@ async fn round(context: &Arc<Context>, bytes: &mut Bytes) {
     for (known, traffic) in known.iter().zip(traffic) {
         let used = usage.get(&known.placement.id).map_or(&[][..], Vec::as_slice);
         let sample = sample(context, known, used, traffic.as_ref(), bytes, at);
+        keeper.note(known, &sample, used, traffic.as_ref());
         let place = Place {
             project: Some(known.place().project.to_string()),
             environment: Some(known.place().environment.to_string()),
@@ -81,6 +89,7 @@ async fn round(context: &Arc<Context>, bytes: &mut Bytes) {
         bytes.insert(used.instance.clone(), (used.received_bytes, used.sent_bytes, now));
     }
     bytes.retain(|_, (_, _, at)| now.duration_since(*at) < HEALTH * 2);
+    keeper.keep(context, at).await;
     stream::iter(known)
         .for_each_concurrent(AT_ONCE, |known| async move { ask_health(context, &known).await })
         .await;
@@ -91,17 +100,16 @@ fn has_something(observed: &Observed) -> bool {
 }
 
 /// What the witness says of each, in their order.
-async fn traffics(context: &Context, known: &[Known]) -> Vec<Option<Traffic>> {
+async fn traffics(context: &Context, known: &[Known], keeper: &Keeper) -> Vec<Option<Traffic>> {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
     stream::iter(known.to_vec())
-        .map(|known| async move { traffic(context, &known).await })
+        .map(|known| async move {
+            let since = keeper.since(known.placement.id, now);
+            context.target.traffic(known.place(), since).await.ok()
+        })
         .buffered(AT_ONCE)
         .collect()
         .await
-}
-
-async fn traffic(context: &Context, known: &Known) -> Option<Traffic> {
-    let since = OffsetDateTime::now_utc().unix_timestamp() - 2;
-    context.target.traffic(known.place(), since).await.ok()
 }
 
 fn sample(

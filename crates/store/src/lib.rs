@@ -27,6 +27,7 @@ pub mod refusals;
 pub mod registries;
 pub mod releases;
 pub mod rollouts;
+pub mod samples;
 pub mod secrets;
 pub mod services;
 pub mod sessions;

@@ -30,6 +30,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /logs/{placement}/download", "open", "- ? x + + + +"),
     ("GET /logs/{placement}/download", "protected", "- ? x + + + +"),
     ("GET /builds/{id}/log", "", "- ? x + + + +"),
+    ("GET /samples/{placement}/download", "open", "- ? + + + + +"),
+    ("GET /samples/{placement}/download", "protected", "- ? + + + + +"),
     // Pages.
     ("GET /", "", "- + + + + + +"),
     ("GET /sign-in", "", "+ + + + + + +"),
@@ -152,6 +154,10 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/builds/start-all", "", "- ? x x + + +"),
     ("POST /api/builds/cancel", "", "- ? x x + + +"),
     ("POST /api/builds/edit-source", "", "- ? x x + + +"),
+    // What they did and used.
+    ("POST /api/samples/service", "open", "- ? + + + + +"),
+    ("POST /api/samples/service", "protected", "- ? + + + + +"),
+    ("POST /api/samples/rollout", "", "- ? + + + + +"),
     // Environments and the history.
     ("POST /api/environments/page", "", "- + + + + + +"),
     ("POST /api/environments/one", "", "- + + + + + +"),
@@ -412,7 +418,8 @@ impl Things {
             "rollouts/extend-warmth" => vec![placement, ("minutes", "5")],
             "rollouts/end-warmth" | "rollouts/lift-hold" => vec![placement],
             "rollouts/page" => vec![("id", &self.rollout)],
-            "logs/page" => {
+            "samples/rollout" => vec![("id", &self.rollout)],
+            "logs/page" | "samples/service" => {
                 let name = if at.placement == self.open.placement { "local" } else { "production" };
                 vec![("project", "shop"), ("service", "web"), ("environment", name)]
             }

@@ -6,5 +6,6 @@ mod configurations;
 mod pages;
 mod roles;
 mod rollouts;
+mod samples;
 mod services;
 mod world;

@@ -4,6 +4,7 @@
 mod builder;
 mod builds;
 mod logs;
+mod samples;
 mod secrets;
 mod world;
 

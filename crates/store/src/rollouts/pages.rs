@@ -177,6 +177,56 @@ pub async fn newest_there(
         .collect()
 }
 
+/// A rollout as charts mark it.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    pub id: RolloutId,
+    pub release: String,
+    pub asked_at: OffsetDateTime,
+    pub ended_at: Option<OffsetDateTime>,
+    pub state: State,
+}
+
+/// The most rollouts of a chart.
+const MOST_MARKED: i64 = 60;
+
+/// The rollouts of a placement that lasted in some of the time between two moments, in seconds of
+/// Unix time: the newest of them, newest first.
+pub async fn marked(
+    conn: &mut Conn,
+    placement: PlacementId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<Marked>> {
+    let rows = sqlx::query!(
+        r#"
+        select r.id as "id: RolloutId", rel.name as release, r.asked_at, r.ended_at,
+            r.state as "state: Json<State>"
+        from rollouts r
+        join releases rel on rel.id = r.release_id
+        where r.placement_id = $1
+            and r.asked_at < to_timestamp($3)
+            and (r.ended_at is null or r.ended_at >= to_timestamp($2))
+        order by r.number desc
+        limit $4
+        "#,
+        placement.0,
+        from as f64,
+        to as f64,
+        MOST_MARKED,
+    )
+    .fetch_all(conn)
+    .await?;
+    let rows = rows.into_iter().map(|row| Marked {
+        id: row.id,
+        release: row.release,
+        asked_at: row.asked_at,
+        ended_at: row.ended_at,
+        state: row.state.0,
+    });
+    Ok(rows.collect())
+}
+
 /// How far back a way back is looked for, and how many pairs are offered.
 const LOOK_BACK: i64 = 200;
 const MOST_EARLIER: i64 = 10;
