@@ -4,6 +4,7 @@
 //! next. It decides nothing: who may do what, and what becomes a row of the history, is `control`'s.
 //! All of them can be posted by a plain form, so their arguments are flat words.
 
+pub mod acts;
 pub mod builds;
 pub mod configurations;
 pub mod context;

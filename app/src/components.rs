@@ -11,6 +11,7 @@ pub mod build_form;
 pub mod build_trends;
 pub mod builds;
 pub mod chart;
+pub mod daily;
 pub mod diff;
 pub mod failure;
 pub mod field;

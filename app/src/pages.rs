@@ -21,6 +21,7 @@ pub mod person;
 pub mod project;
 pub mod project_builds;
 pub mod projects;
+pub mod promotion;
 pub mod registries;
 pub mod release;
 pub mod rollout;

@@ -86,8 +86,18 @@ pub fn sentence(seen: &Seen) -> String {
     }
     if matches!(state.phase, Phase::SwitchingBack | Phase::CleaningUp)
         && let Some(ending) = &state.ending
+        && !ending.why.is_empty()
     {
         said = ending.why.clone();
+    }
+    if seen.kind == Kind::Remove {
+        let doing = match state.phase {
+            Phase::Switching => "its route is withdrawn",
+            Phase::Draining => "what is in flight is finished",
+            Phase::CleaningUp => "its instances are removed",
+            _ => return said,
+        };
+        return format!("{doing} · {said}");
     }
     if matches!(state.phase, Phase::Observing | Phase::Draining) {
         let evidence = &state.evidence;
@@ -107,6 +117,11 @@ fn line(seen: &Seen) -> Vec<Phase> {
         Queued, Switching, SwitchingBack, Verifying,
     };
     let state = seen.state;
+    let forth = !matches!(state.phase, SwitchingBack);
+    let over = state.phase.is_end() && state.phase != Phase::Succeeded;
+    if seen.kind == Kind::Remove && forth && !over {
+        return vec![Preflight, Switching, Draining, CleaningUp];
+    }
     let warm = state.pinned.is_some_and(|pinned| pinned.warm);
     let goes_on = state.phase == Phase::Succeeded
         || !(state.phase.is_end() || matches!(state.phase, SwitchingBack | CleaningUp));
@@ -140,7 +155,7 @@ fn line(seen: &Seen) -> Vec<Phase> {
         }
         gone.push(state.phase);
     }
-    if state.phase == SwitchingBack {
+    if state.phase == SwitchingBack && seen.kind != Kind::Remove {
         gone.push(CleaningUp);
     }
     gone

@@ -7,7 +7,7 @@ use crate::pages::{
     invitation::InvitationPage, invitations::InvitationsPage, logs::LogsPage,
     new_release::NewReleasePage, new_service::NewServicePage, not_found::NotFound,
     people::PeoplePage, person::PersonPage, project::ProjectPage,
-    project_builds::ProjectBuildsPage, projects::ProjectsPage, registries::RegistriesPage,
+    project_builds::ProjectBuildsPage, projects::ProjectsPage, promotion::PromotionPage, registries::RegistriesPage,
     release::ReleasePage, rollout::RolloutPage, search::SearchPage, service::ServicePage,
     service_edit::ServiceEditPage, sign_in::SignInPage, source::SourcePage,
 };
@@ -66,6 +66,11 @@ pub fn Pages() -> impl IntoView {
             <Route
                 path=path!("/projects/:project/services/:service/configuration")
                 view=ConfigurationPage
+                ssr=SsrMode::Async
+            />
+            <Route
+                path=path!("/projects/:project/services/:service/promote/:environment")
+                view=PromotionPage
                 ssr=SsrMode::Async
             />
             <Route path=path!("/releases/:id") view=ReleasePage ssr=SsrMode::Async />

@@ -39,6 +39,7 @@ const PAGES: Record<string, number[]> = {
   '/builds': [200, 200, 200, 200, 200, 200],
   '/builds/01980000-0000-7000-8000-000000000000': [404, 404, 404, 404, 404, 404],
   '/projects/demo/services/ruled/configuration': [404, 200, 200, 200, 200, 200],
+  '/projects/demo/services/ruled/promote/production': [404, 200, 200, 200, 200, 200],
   '/releases/{release}': [404, 200, 200, 200, 200, 200],
   '/samples/{local}/download': [404, 200, 200, 200, 200, 200],
   '/rollouts/{rollout}': [404, 200, 200, 200, 200, 200],
@@ -49,6 +50,9 @@ const PAGES: Record<string, number[]> = {
 const FUNCTIONS: [endpoint: string, fields: Record<string, string>, expected: number[]][] = [
   // For those who may: there is nothing warm.
   ['rollouts/end-warmth', { placement: '{local}' }, [404, 403, 403, 409, 409, 409]],
+  // It does not run there: for those who may there is nothing to restart.
+  ['placements/restart', { placement: '{production}' }, [404, 403, 403, 403, 409, 409]],
+  ['placements/remove', { placement: '{production}', typed: 'another' }, [404, 403, 403, 403, 403, 422]],
   ['rollouts/lift-hold', { placement: '{production}' }, [404, 403, 403, 403, 200, 200]],
   ['rollouts/could-i', { placement: '{production}', release: '{release}' }, [404, 403, 403, 403, 200, 200]],
   ['services/edit-placement', { placement: '{local}', size: '1', host_names: 'ruled.example' }, [404, 403, 403, 200, 200, 200]],

@@ -186,9 +186,18 @@ export class Demo {
     return rows.flatMap((row) => (row.phase ? [row.phase] : []));
   }
 
+  /** What a client gets of the slot that waits for its promotion, or is idle. */
+  async preview(path: string, environment = 'local'): Promise<string> {
+    return this.ask(this.url(path, environment).replace('//', '//next--'), path);
+  }
+
   /** What a client gets by the service's host name, each time over a connection of its own. */
   async get(path: string, environment = 'local'): Promise<string> {
-    const url = new URL(this.url(path, environment));
+    return this.ask(this.url(path, environment), path);
+  }
+
+  private async ask(address: string, path: string): Promise<string> {
+    const url = new URL(address);
     // Not every resolver knows that *.localhost is this machine; browsers do.
     const options = { host: '127.0.0.1', port: url.port, path, headers: { host: url.host }, agent: false };
     return new Promise((done, failed) => {

@@ -21,6 +21,7 @@ pub fn provide() {
     Actions::<StartRollout>::provide();
     Actions::<RollBack>::provide();
     Actions::<AskRollout>::provide();
+    super::daily::provide();
 }
 
 /// Why it is asked for; `why` says what would help a reader of the history.
@@ -147,7 +148,14 @@ pub fn GoBack(
         (format!("Roll back to {}", to.name), title)
     };
     let trigger = if trigger.is_empty() || puts_back { label.clone() } else { trigger };
-    let mut effect = if puts_back {
+    let mut effect = if puts_back && cell.changed {
+        format!(
+            "Past Pilothouse, {}. {} is started anew in the idle slot as it was made and checked, then \
+             all new requests go there in one switch.",
+            cell.drift.as_deref().unwrap_or("an instance was changed"),
+            to.name
+        )
+    } else if puts_back {
         format!(
             "Past Pilothouse, {}. All new requests go to {} again: in one switch if it is ready, \
              else after it was started and checked.",
@@ -238,7 +246,8 @@ fn newest(cell: &Cell) -> String {
 fn named(card: &RolloutCard) -> String {
     match card.kind {
         Kind::Rollback => format!("the rollback to {}", card.release.name),
-        Kind::Deploy | Kind::Remove => format!("the rollout of {}", card.release.name),
+        Kind::Deploy => format!("the rollout of {}", card.release.name),
+        Kind::Remove => "the removal".to_owned(),
     }
 }
 
@@ -259,9 +268,16 @@ fn found_bad<'a>(cell: &'a Cell, release: &ReleaseName) -> Option<&'a str> {
 fn deploy_effect(cell: &Cell, release: &ReleaseName) -> String {
     let size = u64::from(cell.size.count());
     let slot = cell.live.as_ref().map(|live| live.slot.other().as_str()).unwrap_or("an empty slot");
+    let meanwhile = match &cell.stopped {
+        Some(stopped) => {
+            format!("; it is stopped now, by {}. Then it gets the requests", stopped.by)
+        }
+        None => {
+            " while the traffic stays where it is. Then all new requests move in one switch".into()
+        }
+    };
     let mut effect = format!(
-        "{} {} {} started in {slot} and checked while the traffic stays where it is. Then all \
-         new requests move in one switch.",
+        "{} {} {} started in {slot} and checked{meanwhile}.",
         crate::format::counted(size, "instance", "instances"),
         format_args!("of {}", release.name),
         if size == 1 { "is" } else { "are" },

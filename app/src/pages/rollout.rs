@@ -143,6 +143,9 @@ fn Rollout(page: Page) -> impl IntoView {
 
 /// "backend 1.8.1 → 1.8.2 in production".
 fn title(page: &Page) -> String {
+    if page.card.kind == Kind::Remove {
+        return format!("Removal of {} from {}", page.service, page.environment);
+    }
     format!("{} {} in {}", page.service, names(&page.card), page.environment)
 }
 
@@ -175,7 +178,8 @@ fn Head(page: Page, state: Memo<State>) -> impl IntoView {
     let logs = format!("{home}/logs?in={}&of=rollout.{}", page.environment, card.id);
     let asked = match card.kind {
         Kind::Rollback => " asked to go back at ",
-        Kind::Deploy | Kind::Remove => " asked at ",
+        Kind::Remove => " asked to remove it at ",
+        Kind::Deploy => " asked at ",
     };
     view! {
         <div class="title">
@@ -188,8 +192,17 @@ fn Head(page: Page, state: Memo<State>) -> impl IntoView {
                     <span>{page.environment.to_string()}</span>
                 </nav>
                 <h1>
-                    {page.service.to_string()} " " <span class="mono">{names(&card)}</span> " in "
-                    {page.environment.to_string()}
+                    {match card.kind {
+                        Kind::Remove => title(&page).into_any(),
+                        Kind::Deploy | Kind::Rollback => {
+                            view! {
+                                {page.service.to_string()} " "
+                                <span class="mono">{names(&card)}</span> " in "
+                                {page.environment.to_string()}
+                            }
+                                .into_any()
+                        }
+                    }}
                 </h1>
                 <p class="by">
                     <b>{card.by.clone()}</b>

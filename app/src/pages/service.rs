@@ -2,6 +2,7 @@
 
 mod configuration;
 mod flag;
+mod elsewhere;
 mod here;
 mod lists;
 mod pipeline;
@@ -14,6 +15,7 @@ use crate::{
 };
 use configuration::Configurations;
 use domain::{id::PlacementId, service::ServiceSpec, view::ServicePage as Page};
+use elsewhere::Elsewhere;
 pub use here::service_here;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -48,6 +50,7 @@ pub fn ServicePage() -> impl IntoView {
     pipeline::provide();
     configuration::provide();
     source::provide();
+    elsewhere::provide();
 
     view! {
         <Loaded page=page draw=|page| view! { <Service page /> }.into_any() />
@@ -116,6 +119,7 @@ fn Service(page: Page) -> impl IntoView {
             })}
         <Pipeline page=page.clone() />
         <source::Source />
+        <Elsewhere page=page.clone() />
         <Releases releases=page.releases.clone() />
         <Rollouts rollouts=page.rollouts.clone() />
         <Pushing service=page.id />

@@ -36,6 +36,8 @@ pub(crate) fn may_placement(actor: &Actor, scope: Scope, protection: Protection)
         release: may(Action::ReleaseCreate),
         edit: may(Action::PlacementScale),
         logs: may(Action::LogsView),
+        restart: may(Action::PlacementRestart),
+        remove: may(Action::PlacementRemove),
     }
 }
 

@@ -4,8 +4,11 @@
 //! asks it to give way; a rollback always asks, and no deploy takes its place. What is asked of an
 //! active rollout is stored on it: only the engine's next step changes its phase.
 
+mod acts;
 mod back;
 mod page;
+mod promotion;
+mod removal;
 mod warmth;
 
 use crate::{Asked, Control, OrProblem, Permit, places};
@@ -40,6 +43,24 @@ impl Queue {
             active: find(Phase::is_active),
             waiting: find(|phase| phase == Phase::Queued),
             newest: standing.first().cloned(),
+        }
+    }
+
+    /// What is being taken away gets nothing new.
+    fn expect_no_removal(&self) -> Result<(), Problem> {
+        let removal = [&self.active, &self.waiting]
+            .into_iter()
+            .flatten()
+            .find(|standing| standing.kind == Kind::Remove);
+        match removal {
+            Some(removal) => Err(Problem::Conflict {
+                sentence: format!(
+                    "{} is removing it from here. Abort that first, as long as it can be.",
+                    removal.by_name
+                ),
+                rollout: Some(removal.id),
+            }),
+            None => Ok(()),
         }
     }
 
@@ -132,6 +153,7 @@ impl Turn<'_> {
             release: waiting.release.clone(),
             from: waiting.from.clone(),
             outcome: why,
+            kind: waiting.kind,
         };
         self.row(waiting.id, deed);
         Ok(())
@@ -235,6 +257,7 @@ impl Control {
             .ok_or_else(|| Problem::not_found("configuration"))?;
 
         let queue = self.queue_of(tx, asked, placement).await?;
+        queue.expect_no_removal()?;
         queue.expect_newest(deploy.newest)?;
         if let Some(waiting) = queue.waiting.as_ref().filter(|w| w.kind == Kind::Rollback) {
             let sentence = format!(

@@ -319,6 +319,9 @@ pub enum Deed {
         release: ReleaseName,
         from: Option<ReleaseName>,
         outcome: String,
+        /// Rows of before it was told are of rollouts that make something live.
+        #[serde(default = "deploy")]
+        kind: Kind,
     },
     RolloutErrored {
         phase: Phase,
@@ -339,6 +342,44 @@ pub enum Deed {
         why: String,
     },
     HoldLifted,
+    /// A person wants every instance of the live slot restarted, one after the other.
+    RestartAsked {
+        slot: Slot,
+    },
+    InstanceRestarted {
+        instance: String,
+        done: u16,
+        of: u16,
+    },
+    /// One did not come up, or something else took the place: the others were left as they are.
+    RestartStopped {
+        done: u16,
+        of: u16,
+        why: String,
+    },
+    PlacementStopped {
+        slot: Slot,
+        release: ReleaseName,
+    },
+    PlacementStarted {
+        release: ReleaseName,
+    },
+    /// A service is in an environment again.
+    PlacementAdded,
+    PlacementRemoved,
+    /// It died by itself and was started again. `times`: how often its slot did within `minutes`.
+    InstanceDied {
+        instance: String,
+        why: String,
+        times: u32,
+        minutes: u32,
+    },
+    /// An instance of the live slot has not been ready for so long.
+    InstanceNotReady {
+        instance: String,
+        minutes: u32,
+        why: String,
+    },
     InstancesRestored {
         slot: Slot,
         count: u16,
@@ -406,6 +447,8 @@ pub enum Deed {
         address: RegistryAddress,
         what: String,
     },
+    /// What differed does not any more.
+    DriftEnded,
     HistoryExported {
         rows: i64,
         format: String,
@@ -447,6 +490,10 @@ pub enum Deed {
     },
 }
 
+const fn deploy() -> Kind {
+    Kind::Deploy
+}
+
 impl Deed {
     /// The build it is about, where it is about one.
     #[must_use]
@@ -481,6 +528,15 @@ impl Deed {
             | Self::WarmthExtended { .. }
             | Self::WarmthEnded { .. }
             | Self::HoldLifted
+            | Self::RestartAsked { .. }
+            | Self::InstanceRestarted { .. }
+            | Self::RestartStopped { .. }
+            | Self::PlacementStopped { .. }
+            | Self::PlacementStarted { .. }
+            | Self::PlacementAdded
+            | Self::PlacementRemoved
+            | Self::InstanceDied { .. }
+            | Self::InstanceNotReady { .. }
             | Self::InstancesRestored { .. }
             | Self::StraysRemoved { .. }
             | Self::RouteRestored { .. }
@@ -495,7 +551,8 @@ impl Deed {
             | Self::BuildAsked { .. }
             | Self::BuildCancelAsked { .. }
             | Self::BuildEntered { .. }
-            | Self::BuildNotDeployed { .. } => Visibility::View,
+            | Self::BuildNotDeployed { .. }
+            | Self::DriftEnded => Visibility::View,
             Self::FirstAdminMade { .. }
             | Self::AccessRecovered { .. }
             | Self::SignedIn { .. }

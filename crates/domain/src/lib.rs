@@ -21,6 +21,7 @@ pub mod palette;
 pub mod policy;
 pub mod registry;
 pub mod release;
+pub mod restart;
 pub mod role;
 pub mod rollout;
 pub mod route;

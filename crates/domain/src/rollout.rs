@@ -293,6 +293,9 @@ pub enum Trouble {
     TooSlow { what: String },
     #[error("Somebody else changed what we work on: {what}.")]
     ForeignHand { what: String },
+    /// The target understood and has no room, which is not the release's fault.
+    #[error("The target has no room: {why}")]
+    NoRoom { why: String },
     #[error("The way back is closed: {why}. Traffic stays where it is.")]
     NoWayBack { why: String },
     #[error("Pilothouse itself failed: {what}.")]

@@ -136,6 +136,13 @@ pub struct Instance {
     pub started_at: Option<OffsetDateTime>,
     /// How often it was started again after it died.
     pub restarts: u32,
+    /// Why it died last, as far as that was seen: for people, as in [`InstanceState::Exited`].
+    #[serde(default)]
+    pub died: Option<String>,
+    /// What somebody changed on it since it was made, for people: "its memory limit is 128 MiB, and
+    /// was made with 64 MiB".
+    #[serde(default)]
+    pub changed: Option<String>,
 }
 
 /// What the target says of an instance. Whether it is *ready* is another question: `probe`.

@@ -55,6 +55,9 @@ pub struct Allowed {
     pub release: bool,
     pub edit: bool,
     pub logs: bool,
+    /// Restart, stop and start.
+    pub restart: bool,
+    pub remove: bool,
 }
 
 /// The first page: services down, environments across.
@@ -123,9 +126,33 @@ pub struct Cell {
     pub drift: Option<String>,
     /// What gets the traffic when what a foreign hand did is put back, where there is something to.
     pub put_back: Option<ReleaseName>,
+    /// What differs is the instances themselves: putting back makes them anew.
+    pub changed: bool,
+    /// Who stopped it, and when: requests are answered 503 until it is started or deployed to.
+    pub stopped: Option<Stopped>,
+    /// A restart that is under way, or that could not go on.
+    pub restart: Option<Restarting>,
     pub may: Allowed,
     /// The newest rollout of the placement: a start names it, and is refused if there is a newer.
     pub newest: Option<RolloutId>,
+}
+
+/// A placement that a person stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    pub by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// A restart, one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restarting {
+    pub by: String,
+    pub done: u16,
+    /// 0: nobody has looked yet how many there are.
+    pub of: u16,
+    pub failed: Option<String>,
 }
 
 /// A release by id and name.
@@ -185,7 +212,56 @@ pub struct ServicePage {
     pub releases: Vec<ReleaseRow>,
     /// Newest first, at most 50, of all placements the viewer may see.
     pub rollouts: Vec<RolloutRow>,
+    /// Environments it is not in, where the viewer may place it.
+    pub elsewhere: Vec<(EnvironmentId, Name)>,
     pub may: Allowed,
+}
+
+/// What would change if a release went to the next environment: seen before the click.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromotionPage {
+    pub number: i64,
+    pub project: Name,
+    pub service: Name,
+    /// Where it comes from, if it is live in an environment before.
+    pub from: Option<Name>,
+    /// Where it would go, as it is now.
+    pub cell: Cell,
+    /// `None`: nothing is live in an environment before, and none was named.
+    pub release: Option<ReleaseRow>,
+    /// How large the image is, and how large the one that is live there.
+    pub size_bytes: Option<u64>,
+    pub live_size_bytes: Option<u64>,
+    pub live_image: Option<String>,
+    /// Image, spec and limits, against what is live there.
+    pub changes: Vec<Change>,
+    /// The variables of both environments by name, in order.
+    pub variables: Vec<VariableHere>,
+    pub policy: Policy,
+    pub address: Option<String>,
+    pub preview_address: Option<String>,
+}
+
+/// A variable by its name, in two environments. Values are not told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariableHere {
+    pub name: String,
+    pub description: String,
+    pub is: InBoth,
+}
+
+/// How a variable of the next environment stands to the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InBoth {
+    Same,
+    Differs,
+    /// A secret in both: whether it is the same can not be told.
+    Secret,
+    /// Only where it comes from: it would be missing.
+    Missing,
+    /// Only where it goes.
+    Added,
 }
 
 /// A placement on its service's page.

@@ -16,7 +16,7 @@ use std::{
 };
 use store::{
     Pool,
-    wake::{Wake, Wakes},
+    wake::{Of, Wake, Wakes},
 };
 use targets::{Hint, Target};
 use tokio::sync::Notify;
@@ -160,8 +160,14 @@ pub(crate) async fn wake(context: Arc<Context>) {
     loop {
         tokio::select! {
             // What is found by looking, without having heard of it, is `beat`'s to find.
-            heard = work.until(Wake::Work) => if heard {
-                context.wake_all();
+            heard = work.work() => if !heard.is_empty() {
+                for of in heard {
+                    match of {
+                        Of::All => context.wake_all(),
+                        Of::One(placement) => context.wake_one(placement),
+                        Of::Other => {}
+                    }
+                }
                 context.work.notify_waiters();
             },
             _ = history.until(Wake::History) => context.hub.wake_rows(),

@@ -18,6 +18,7 @@
 mod beat;
 pub mod builds;
 mod context;
+mod exits;
 mod health;
 mod images;
 mod inquiries;

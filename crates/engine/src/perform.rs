@@ -51,6 +51,10 @@ pub(crate) async fn perform(
             let closed = target.close_streams(&claim, &turn.placement.place, slot).await;
             closed.map(|_| ()).map_err(Into::into)
         }
+        Command::Withdraw => match withdraw(turn, current).await {
+            Ok(()) => return Some(Reply::Withdrawn),
+            Err(error) => Err(error),
+        },
         Command::Empty(slot) => {
             turn.memory.logs.finish().await;
             let claim = turn.held.claim(Some(current.rollout.id));
@@ -71,11 +75,22 @@ pub(crate) async fn perform(
 fn refusal(error: &anyhow::Error) -> Option<Reply> {
     match error.downcast_ref::<Error>() {
         Some(Error::Refused { reason, .. }) => Some(Reply::Refused(reason.clone())),
+        Some(Error::Full { reason, .. }) => Some(Reply::NoRoom(reason.clone())),
         _ => {
             debug!(error = format!("{error:#}"), "A command was cut off");
             None
         }
     }
+}
+
+/// Takes the route away, and what belonged to nothing but it.
+async fn withdraw(turn: &Turn<'_>, current: &Current) -> anyhow::Result<()> {
+    let claim = turn.held.claim(Some(current.rollout.id));
+    let (target, place) = (&turn.context.target, &turn.placement.place);
+    target.withdraw(&claim, place).await?;
+    // Of an empty slot nothing is removed, but what its instances shared goes with the last of them.
+    target.remove(&claim, place, Slot::Blue).await?;
+    Ok(())
 }
 
 async fn fill(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> anyhow::Result<()> {

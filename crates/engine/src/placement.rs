@@ -3,11 +3,13 @@
 
 use crate::{
     context::{Context, Known},
+    exits,
     logs::keep,
     rollouts, settled,
 };
 use anyhow::Context as _;
 use domain::{
+    history::Deed,
     id::{PlacementId, ReleaseId, RolloutId},
     release::Pair,
     rollout::{Phase, Rollout, step::Reply},
@@ -19,7 +21,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use store::placements::{Held, Placement, claims};
+use store::{
+    history::NewEntry,
+    placements::{Held, Placement, claims},
+};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
@@ -54,6 +59,8 @@ pub(crate) struct Memory {
     pub settled: settled::Memory,
     /// Whose last lines are stored.
     pub logs: keep::Memory,
+    /// Which deaths of instances were told.
+    pub exits: exits::Memory,
 }
 
 /// Time spent on a phase. Time in which this process, the database or the whole machine was away
@@ -194,6 +201,10 @@ impl Turn<'_> {
             self.learn_probes(observed).await;
             let (target, pool) = (&self.context.target, &self.context.pool);
             self.memory.logs.begin(target, pool, &self.placement, observed);
+            let died = self.memory.exits.note(observed, Instant::now());
+            if let Err(error) = self.tell(died).await {
+                warn!(placement.id = %self.placement.id, error = format!("{error:#}"), "Deaths could not be told");
+            }
         }
         let known = Known {
             placement: self.placement.clone(),
@@ -202,6 +213,20 @@ impl Turn<'_> {
         };
         self.context.know(self.placement.id, known);
         observed
+    }
+
+    /// Tells of what was noticed, if the placement is still ours.
+    pub async fn tell(&self, deeds: Vec<Deed>) -> anyhow::Result<()> {
+        if deeds.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.context.pool.begin().await?;
+        if claims::still(&mut tx, &self.held).await? {
+            let row = |deed| NewEntry::engine(self.placement.subject(None), deed);
+            let rows: Vec<_> = deeds.into_iter().map(row).collect();
+            store::history::append_and_commit(tx, &rows).await?;
+        }
+        Ok(())
     }
 
     /// A release is asked by the spec it was made with, not by the service's of today.

@@ -9,7 +9,8 @@ use crate::{
 use domain::{
     history::{Deed, Visibility},
     live::Message,
-    rollout::{Kind, Phase, State, step},
+    rollout::{Kind, Phase, Rollout, State, step},
+    slot::Slot,
     target::Observed,
 };
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
     let mut observed = turn.observe().await;
     if let Ok(found) = &observed
         && (look::is_lost(found, turn.placement.route) || look::is_lost_again(found, rollout))
+        && !is_withdrawn(rollout, found)
     {
         observed = restore(&mut turn, &current).await;
     }
@@ -64,6 +66,13 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
         return Ok(Next::Now);
     }
     Ok(Next::In(pause(&step.state, turn.memory.reply.as_ref())))
+}
+
+/// Whether there is no route because a removal has just taken it away, the last thing it does.
+fn is_withdrawn(rollout: &Rollout, found: &Observed) -> bool {
+    rollout.kind == Kind::Remove
+        && rollout.state.phase == Phase::CleaningUp
+        && Slot::ALL.iter().all(|slot| found.slots.of(*slot).is_empty())
 }
 
 /// The database's clock: deadlines are counted by it, whichever node counts.
@@ -135,7 +144,14 @@ async fn save(
             phase: state.phase,
             release: release.clone(),
             from: current.from.clone(),
-            outcome: before.outcome(state),
+            outcome: match rollout.kind {
+                Kind::Deploy | Kind::Rollback => before.outcome(state),
+                // Its figures are those of nothing that is live.
+                Kind::Remove => {
+                    state.ending.as_ref().map_or_else(String::new, |ending| ending.why.clone())
+                }
+            },
+            kind: rollout.kind,
         });
     }
     if let (None, Some(trouble)) = (&before.trouble, &state.trouble) {
@@ -180,12 +196,23 @@ async fn follow(
 ) -> anyhow::Result<Vec<Deed>> {
     let (held, placement) = (&turn.held, &turn.placement);
     let mut rows = Vec::new();
-    if matches!(state.phase, Phase::Observing | Phase::CleaningUp)
-        && let Some(route) = turn.memory.route.as_ref()
-    {
+    let confirms = match current.rollout.kind {
+        Kind::Deploy | Kind::Rollback => {
+            matches!(state.phase, Phase::Observing | Phase::CleaningUp)
+        }
+        Kind::Remove => matches!(state.phase, Phase::Draining | Phase::Aborted | Phase::Failed),
+    };
+    if confirms && let Some(route) = turn.memory.route.as_ref() {
         let confirmed =
             Confirmed { epoch: route.epoch, revision: route.revision, slot: route.live };
         placements::confirm_route(tx, held, &confirmed).await?;
+    }
+    if current.rollout.kind == Kind::Remove {
+        if state.phase == Phase::Succeeded {
+            placements::archive(tx, placement.id).await?;
+            rows.push(Deed::PlacementRemoved);
+        }
+        return Ok(rows);
     }
     let Some(pinned) = state.pinned else { return Ok(rows) };
 
@@ -214,6 +241,9 @@ async fn follow(
             since: state.evidence.confirmed_at.unwrap_or(state.since),
         };
         placements::set_live(tx, held, Some(&live)).await?;
+    }
+    if succeeded {
+        placements::set_running(tx, held).await?;
     }
     if pinned.puts_back {
         // Nothing was replaced: what is warm stays warm, and nobody rolled back.

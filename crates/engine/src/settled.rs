@@ -1,9 +1,13 @@
 //! A placement with no rollout is kept as it should be: warmth ends in time, what is missing is
-//! started again, what is left over is removed, a router that lost its routes gets them back, and
-//! what a foreign hand changed is told, not undone.
+//! started again, what is left over is removed, a router that lost its routes gets them back, what
+//! people want of it from day to day is carried out ([`restart`], [`stop`]), and what a foreign hand
+//! changed is told, not undone.
+
+mod restart;
+mod stop;
 
 use crate::{
-    look, perform,
+    exits, look, perform,
     placement::{Next, Turn},
 };
 use domain::{
@@ -11,7 +15,7 @@ use domain::{
     release::Pair,
     rollout::Kind,
     slot::Slot,
-    target::{InstanceState, Observed},
+    target::{Instance, InstanceState, Observed},
 };
 use std::{
     sync::Arc,
@@ -33,6 +37,10 @@ const SOON: Duration = Duration::from_millis(500);
 const RARELY: Duration = Duration::from_secs(60);
 /// How long the target's own restart policy is given before we start a dead instance ourselves.
 const RESTART_POLICY: Duration = Duration::from_secs(10);
+/// A shortage that lasts for less is healed before anybody could read of it.
+const SHORT: Duration = Duration::from_millis(1500);
+/// It is shown as a difference at most so often: a slot that comes and goes is not told each time.
+const SHOW_AGAIN: Duration = Duration::from_secs(60);
 /// A live slot that keeps falling short is told so often.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
@@ -47,6 +55,15 @@ pub(crate) struct Memory {
     refreshed: Option<(domain::target::Place, u16)>,
     /// Left-overs are being removed, and the row is written.
     emptying: bool,
+    /// What the live slot lacks, as long as it is shown, and when that was shown last.
+    lacks: Option<String>,
+    lacks_shown: Option<Instant>,
+    /// A difference was told with a row: that it is over is one, too.
+    drift_told: bool,
+    /// Since when what left the route is given time to end.
+    draining: Option<Instant>,
+    restart: restart::Memory,
+    unready: exits::Unready,
 }
 
 /// One turn of a placement without a rollout.
@@ -75,7 +92,7 @@ pub(crate) async fn care(mut turn: Turn<'_>) -> anyhow::Result<Next> {
         let makers = look::makers(None, &placement);
         let live = placement.route.and_then(|route| route.slot);
         if let Err(error) = restore(&mut turn, &makers, live, subject).await {
-            note(&turn, Some(&format!("The router lost its route: {error:#}"))).await?;
+            note(&mut turn, Some(&format!("The router lost its route: {error:#}")), false).await?;
             return Ok(Next::In(LOOK));
         }
         return Ok(Next::Now);
@@ -84,8 +101,16 @@ pub(crate) async fn care(mut turn: Turn<'_>) -> anyhow::Result<Next> {
         adopt(&turn, &observed, &who).await?;
         return Ok(Next::Now);
     }
+    if placement.stopped.is_some() {
+        note(&mut turn, None, false).await?;
+        return stop::rest(turn, &observed).await;
+    }
     let routed = observed.route.as_ref().and_then(|route| route.live);
-    note(&turn, drift(&placement, routed).as_deref()).await?;
+    let by_hand = changed(&placement, &observed);
+    let is_changed = by_hand.is_some();
+    let differs =
+        drift(&placement, routed).or(by_hand).or_else(|| turn.memory.settled.lacks.clone());
+    note(&mut turn, differs.as_deref(), is_changed).await?;
 
     if end_warmth(&turn, &observed).await? {
         return Ok(Next::Now);
@@ -96,6 +121,9 @@ pub(crate) async fn care(mut turn: Turn<'_>) -> anyhow::Result<Next> {
     if let Some(live) = placement.live
         && observed.route.as_ref().is_some_and(|route| route.live == Some(live.slot))
     {
+        if let Some(restart) = placement.restart.clone().filter(|it| it.failed.is_none()) {
+            return restart::go(turn, &observed, live, restart).await;
+        }
         return fill_live(turn, &observed, live).await;
     }
     Ok(Next::In(LOOK))
@@ -182,7 +210,7 @@ async fn adopt(turn: &Turn<'_>, observed: &Observed, who: &str) -> anyhow::Resul
     placements::set_moved_by(&mut tx, &turn.held, after.moved_by.as_deref()).await?;
     // The row below tells of it: it is not told again as a difference.
     let differs = drift(&after, route.live);
-    placements::note_drift(&mut tx, &turn.held, differs.as_deref()).await?;
+    placements::note_drift(&mut tx, &turn.held, differs.as_deref(), false).await?;
     let deed = Deed::RouteForeign { slot: route.live, who: who.to_owned() };
     let row = NewEntry::engine(after.subject(None), deed);
     store::history::append_and_commit(tx, &[row]).await?;
@@ -232,21 +260,33 @@ fn drift(placement: &Placement, routed: Option<Slot>) -> Option<String> {
     }
 }
 
-/// Notes a difference, or that there is none any more: a row when it is news.
-async fn note(turn: &Turn<'_>, drift: Option<&str>) -> anyhow::Result<()> {
-    if turn.placement.drift.as_deref() == drift {
+/// What somebody changed on an instance of the live slot since it was made.
+fn changed(placement: &Placement, observed: &Observed) -> Option<String> {
+    let live = placement.live?;
+    let ours = observed.slots.of(live.slot).iter().filter(|one| one.maker == live.maker);
+    let mut ours = ours.filter_map(|one| Some((&one.name, one.changed.as_ref()?)));
+    ours.next().map(|(name, what)| format!("{name} was changed by hand: {what}"))
+}
+
+/// Notes a difference, or that there is none any more: a row when it is news. `changed`: it is one of
+/// the instances themselves.
+async fn note(turn: &mut Turn<'_>, drift: Option<&str>, changed: bool) -> anyhow::Result<()> {
+    if turn.placement.drift.as_deref() == drift && turn.placement.changed == changed {
         return Ok(());
     }
     let mut tx = turn.context.pool.begin().await?;
-    let news = placements::note_drift(&mut tx, &turn.held, drift).await?;
-    match (news, drift) {
-        (Some(true), Some(what)) => {
-            let deed = Deed::Drift { what: what.to_owned() };
-            let row = NewEntry::engine(turn.placement.subject(None), deed);
-            store::history::append_and_commit(tx, &[row]).await?;
+    let news = placements::note_drift(&mut tx, &turn.held, drift, changed).await?;
+    let told = std::mem::replace(&mut turn.memory.settled.drift_told, drift.is_some());
+    let deed = match (news, drift) {
+        (Some(true), Some(what)) => Deed::Drift { what: what.to_owned() },
+        (Some(true), None) if told => Deed::DriftEnded,
+        _ => {
+            tx.commit().await?;
+            return Ok(());
         }
-        _ => tx.commit().await?,
-    }
+    };
+    let row = NewEntry::engine(turn.placement.subject(None), deed);
+    store::history::append_and_commit(tx, &[row]).await?;
     Ok(())
 }
 
@@ -327,9 +367,13 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
     let waiting = running().filter(|instance| !instance.in_route).count();
     let running = running().count();
 
+    tell_unready(&mut turn, instances, live).await?;
     if there == wanted && running == wanted && waiting == 0 {
         turn.memory.settled.short_since = None;
         turn.memory.settled.short_told = None;
+        if turn.memory.settled.lacks.take().is_some() {
+            return Ok(Next::Now);
+        }
         let shape = (turn.placement.place.clone(), turn.placement.size.count());
         if turn.memory.settled.refreshed.as_ref() != Some(&shape) {
             refresh(&mut turn).await?;
@@ -338,6 +382,22 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
         return Ok(Next::In(LOOK));
     }
     let since = *turn.memory.settled.short_since.get_or_insert_with(Instant::now);
+    // Of the size it was once whole with: what grows only lacks what nobody has made yet.
+    let was_whole = turn.memory.settled.refreshed.as_ref().map(|(_, size)| usize::from(*size));
+    if was_whole == Some(wanted) && running < wanted && (there < wanted || since.elapsed() > SHORT)
+    {
+        let gone = wanted - there.min(wanted);
+        let stands = ours().find_map(|one| match &one.state {
+            InstanceState::Exited { why } => Some(format!("{} does not run: {why}", one.name)),
+            InstanceState::Starting | InstanceState::Running => None,
+        });
+        let lacks = match (gone, stands) {
+            (0, Some(stands)) => stands,
+            (0, None) => format!("{running} of {wanted} instances run"),
+            (gone, _) => format!("{gone} of {wanted} instances were removed"),
+        };
+        show_lack(&mut turn, lacks).await?;
+    }
     if there == wanted && waiting == 0 && since.elapsed() < RESTART_POLICY {
         return Ok(Next::In(SOON));
     }
@@ -374,7 +434,7 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
     let variables = match crate::told::told(turn.context, &parts.configuration).await?.whole() {
         Ok(variables) => variables,
         Err(lost) => {
-            note(&turn, Some(&format!("instances are missing, and {lost}"))).await?;
+            show_lack(&mut turn, format!("instances are missing, and {lost}")).await?;
             return Ok(Next::In(LOOK));
         }
     };
@@ -382,9 +442,36 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
     let plan = perform::plan(&turn, parts, variables, live.maker, size, true);
     let claim = turn.held.claim(None);
     if let Err(error) = turn.context.target.ensure(&claim, live.slot, &plan).await {
-        note(&turn, Some(&format!("instances are missing: {}", crate::chain(&error)))).await?;
+        let lacks = format!("instances are missing: {}", crate::chain(&error));
+        turn.memory.settled.lacks_shown = None;
+        show_lack(&mut turn, lacks).await?;
     }
     Ok(Next::In(SOON))
+}
+
+/// Shows what the live slot lacks as a difference, until it is whole again.
+async fn show_lack(turn: &mut Turn<'_>, lacks: String) -> anyhow::Result<()> {
+    let settled = &mut turn.memory.settled;
+    let just = settled.lacks_shown.is_some_and(|shown| shown.elapsed() < SHOW_AGAIN);
+    if settled.lacks.is_some() || just {
+        return Ok(());
+    }
+    settled.lacks_shown = Some(Instant::now());
+    settled.lacks = Some(lacks.clone());
+    note(turn, Some(&lacks), false).await
+}
+
+/// A row for each instance that runs and has not been ready for long.
+async fn tell_unready(
+    turn: &mut Turn<'_>,
+    instances: &[Instance],
+    live: Live,
+) -> anyhow::Result<()> {
+    let run = |one: &&Instance| one.maker == live.maker && one.state == InstanceState::Running;
+    let healths = &turn.context.healths;
+    let asked = instances.iter().filter(run).map(|one| (one, healths.of(one)));
+    let rows = turn.memory.settled.unready.note(asked, Instant::now());
+    turn.tell(rows).await
 }
 
 async fn refresh(turn: &mut Turn<'_>) -> anyhow::Result<()> {

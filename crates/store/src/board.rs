@@ -11,9 +11,10 @@ use domain::{
     id::{EnvironmentId, PlacementId, ProjectId, ReleaseId, RolloutId, ServiceId},
     name::Name,
     policy::Policy,
+    restart::Restart,
     rollout::State,
     service::Exposure,
-    view::{Allowed, Cell, ReleaseName, RolloutCard, Running, Warm},
+    view::{Allowed, Cell, ReleaseName, Restarting, RolloutCard, Running, Stopped, Warm},
 };
 use sqlx::types::Json;
 use std::collections::HashMap;
@@ -57,6 +58,7 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
         r#"
         select
             p.id as "placement: PlacementId", p.size, p.held, p.drift,
+            p.changed, p.stopped_at, p.stopped_by, p.restart as "restart: Json<Restart>",
             p.moved_by, p.route_epoch, p.route_slot,
             s.id as "service: ServiceId", s.name as service_name,
             s.spec -> 'exposure' as "exposure!: Json<Exposure>",
@@ -92,7 +94,8 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
                                 and before.position < e.position))
             order by r.id desc limit 1
         ) next on true
-        where p.archived_at is null
+        -- The page of a rollout asks for its placement by name, also when it is archived.
+        where (p.archived_at is null or $2::uuid is not null)
           and ($1::uuid is null or s.id = $1)
           and ($2::uuid is null or p.id = $2)
           and ($3::uuid is null or s.project_id = $3)
@@ -141,7 +144,9 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
                 live.as_ref().map(|live| live.slot),
                 warm.as_ref().map(|warm| warm.slot),
                 row.moved_by.is_some(),
-            );
+                row.changed,
+            )
+            .filter(|_| row.stopped_at.is_none());
             let put_back = put_back.and_then(|to| {
                 let live = live.as_ref().filter(|live| live.slot == to).map(|live| &live.release);
                 let warm = warm.as_ref().filter(|warm| warm.slot == to).map(|warm| &warm.release);
@@ -168,12 +173,20 @@ pub async fn cells(conn: &mut Conn, which: Which) -> Result<Vec<Drawn>> {
                     held: row.held,
                     drift: row.drift,
                     put_back,
+                    changed: row.changed,
+                    stopped: row.stopped_at.zip(row.stopped_by).map(|(at, by)| Stopped { by, at }),
+                    restart: row.restart.map(|restart| restarting(restart.0)),
                     may: Allowed::default(),
                     newest: row.newest,
                 },
             })
         })
         .collect()
+}
+
+fn restarting(restart: Restart) -> Restarting {
+    let (done, of) = restart.progress().unwrap_or_default();
+    Restarting { by: restart.by, done, of, failed: restart.failed }
 }
 
 /// Gives cells the cards of their rollouts: the active one, the waiting one, and the last that

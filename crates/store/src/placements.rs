@@ -20,6 +20,7 @@ use domain::{
     },
     policy::Policy,
     release::Pair,
+    restart::Restart,
     role::{Protection, Scope},
     rollout::{Kind, Previous},
     service::{ServiceSpec, Size},
@@ -67,8 +68,16 @@ pub struct Placement {
     /// What deploys by itself waits until a person lifts it.
     pub held: bool,
     pub drift: Option<String>,
+    /// What differs is the instances of the live slot themselves.
+    pub changed: bool,
+    /// A person stopped it: nothing is routed, and nothing runs.
+    pub stopped: Option<Stopped>,
+    /// A restart that is under way, or that could not go on.
+    pub restart: Option<Restart>,
     /// Who moved the traffic past us since our last switch.
     pub moved_by: Option<String>,
+    /// It was taken away: only what was is told of it.
+    pub archived: bool,
     pub epoch: i64,
     pub holder: Option<NodeId>,
     /// The kinds of the rollouts that are active or wait: warmth does not end by time while one is
@@ -110,7 +119,9 @@ impl Placement {
             self.live.map(|live| live.slot),
             self.warm.map(|warm| warm.slot),
             self.moved_by.is_some(),
+            self.changed,
         )
+        .filter(|_| self.stopped.is_none())
     }
 
     /// The live slot as a rollout pins it before it replaces it.
@@ -119,6 +130,9 @@ impl Placement {
         self.live.map(|live| Previous { slot: live.slot, maker: live.maker, pair: live.pair })
     }
 }
+
+/// Who stopped a placement, by the name of that moment, and when.
+pub type Stopped = domain::view::Stopped;
 
 /// The route that the target confirmed last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,13 +178,24 @@ pub async fn load(conn: &mut Conn, id: PlacementId) -> Result<Option<Placement>>
     Ok(load_all(conn, &[id]).await?.pop())
 }
 
+/// One placement, archived or not: for pages that tell what was.
+pub async fn load_ever(conn: &mut Conn, id: PlacementId) -> Result<Option<Placement>> {
+    Ok(read(conn, &[id], true).await?.pop())
+}
+
 /// Some placements in the order of their ids, without those that are not there.
 pub async fn load_all(conn: &mut Conn, ids: &[PlacementId]) -> Result<Vec<Placement>> {
+    read(conn, ids, false).await
+}
+
+async fn read(conn: &mut Conn, ids: &[PlacementId], archived: bool) -> Result<Vec<Placement>> {
     let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
         r#"
         select
             p.id as "id: PlacementId", p.size, p.epoch, p.holder as "holder: NodeId", p.held, p.drift,
+            p.changed, p.stopped_at, p.stopped_by, p.restart as "restart: Json<Restart>",
+            p.archived_at is not null as "archived!",
             p.moved_by, p.route_epoch, p.route_revision, p.route_slot,
             p.live_slot, p.live_release_id as "live_release: ReleaseId",
             p.live_configuration_id as "live_configuration: ConfigurationId",
@@ -194,10 +219,11 @@ pub async fn load_all(conn: &mut Conn, ids: &[PlacementId]) -> Result<Vec<Placem
         join services s on s.id = p.service_id
         join projects pr on pr.id = s.project_id
         join environments e on e.id = p.environment_id
-        where p.id = any($1) and p.archived_at is null
+        where p.id = any($1) and (p.archived_at is null or $2)
         order by p.id
         "#,
         &ids,
+        archived,
     )
     .fetch_all(conn)
     .await?;
@@ -258,6 +284,10 @@ pub async fn load_all(conn: &mut Conn, ids: &[PlacementId]) -> Result<Vec<Placem
                 warm,
                 held: row.held,
                 drift: row.drift,
+                changed: row.changed,
+                stopped: row.stopped_at.zip(row.stopped_by).map(|(at, by)| Stopped { by, at }),
+                restart: row.restart.map(|restart| restart.0),
+                archived: row.archived,
                 moved_by: row.moved_by,
                 epoch: row.epoch,
                 holder: row.holder,
@@ -268,16 +298,18 @@ pub async fn load_all(conn: &mut Conn, ids: &[PlacementId]) -> Result<Vec<Placem
 }
 
 /// The rule of [`Placement::to_put_back`]: what is live, if traffic goes elsewhere or nowhere; else what
-/// was live before a hand moved it, as long as it is warm. `routed`: as it was confirmed last.
+/// was live before a hand moved it, as long as it is warm; else what is live, if somebody changed its
+/// instances. `routed`: as it was confirmed last.
 pub(crate) fn put_back(
     routed: Option<Option<Slot>>,
     live: Option<Slot>,
     warm: Option<Slot>,
     moved: bool,
+    changed: bool,
 ) -> Option<Slot> {
     match (routed?, live) {
         (routed, Some(live)) if routed != Some(live) => Some(live),
-        _ => warm.filter(|_| moved),
+        _ => warm.filter(|_| moved).or(live.filter(|_| changed)),
     }
 }
 
@@ -393,9 +425,14 @@ pub async fn set_moved_by(conn: &mut Conn, held: &Held, who: Option<&str>) -> Re
 /// Notes what differs from what should be, or that nothing does. Returns whether this was news to
 /// the database, so that one difference becomes one row of the history; `None` when somebody newer
 /// holds the placement.
-pub async fn note_drift(conn: &mut Conn, held: &Held, drift: Option<&str>) -> Result<Option<bool>> {
-    let before = sqlx::query_scalar!(
-        "select drift from placements where id = $1 and holder = $2 and epoch = $3 for no key update",
+pub async fn note_drift(
+    conn: &mut Conn,
+    held: &Held,
+    drift: Option<&str>,
+    changed: bool,
+) -> Result<Option<bool>> {
+    let before = sqlx::query!(
+        "select drift, changed from placements where id = $1 and holder = $2 and epoch = $3 for no key update",
         held.placement.0,
         held.node.0,
         held.epoch,
@@ -404,12 +441,82 @@ pub async fn note_drift(conn: &mut Conn, held: &Held, drift: Option<&str>) -> Re
     .await?;
     match before {
         None => Ok(None),
-        Some(before) if before.as_deref() == drift => Ok(Some(false)),
+        Some(before) if before.drift.as_deref() == drift && before.changed == changed => {
+            Ok(Some(false))
+        }
         Some(_) => {
-            sqlx::query!("update placements set drift = $2 where id = $1", held.placement.0, drift)
-                .execute(conn)
-                .await?;
+            sqlx::query!(
+                "update placements set drift = $2, changed = $3 where id = $1",
+                held.placement.0,
+                drift,
+                changed,
+            )
+            .execute(conn)
+            .await?;
             Ok(Some(true))
         }
     }
+}
+
+/// Notes how far a restart is. `None`: there is none any more. False when somebody newer holds the
+/// placement, or a person has asked for something else meanwhile.
+pub async fn set_restart(
+    conn: &mut Conn,
+    held: &Held,
+    seen: &Restart,
+    restart: Option<&Restart>,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"
+        update placements set restart = $5
+        where id = $1 and holder = $2 and epoch = $3 and restart = $4
+        "#,
+        held.placement.0,
+        held.node.0,
+        held.epoch,
+        Json(seen) as _,
+        restart.map(Json) as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Something was made live: it is not stopped any more, and what was to be restarted is gone.
+pub async fn set_running(conn: &mut Conn, held: &Held) -> Result<bool> {
+    let done = sqlx::query!(
+        r#"
+        update placements set stopped_at = null, stopped_by = null, restart = null, changed = false
+        where id = $1 and holder = $2 and epoch = $3
+        "#,
+        held.placement.0,
+        held.node.0,
+        held.epoch,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Takes a placement off every list, and gives its host names back. What was live in it stays written
+/// in its rollouts.
+pub async fn archive(conn: &mut Conn, id: PlacementId) -> Result<()> {
+    sqlx::query!("delete from host_names where placement_id = $1", id.0)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!(
+        r#"
+        update placements set
+            archived_at = clock_timestamp(), holder = null, held = false, drift = null, moved_by = null,
+            changed = false, restart = null, stopped_at = null, stopped_by = null,
+            live_slot = null, live_release_id = null, live_configuration_id = null, live_maker = null,
+            live_since = null, warm_slot = null, warm_release_id = null,
+            warm_configuration_id = null, warm_maker = null, warm_until = null, warm_end_asked = false
+        where id = $1
+        "#,
+        id.0,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

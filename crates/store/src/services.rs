@@ -151,3 +151,42 @@ pub async fn add_placement(conn: &mut Conn, new: &NewPlacement<'_>) -> Result<()
     .await?;
     Ok(())
 }
+
+/// The placement that a service had last in an environment and has no more.
+pub async fn placed_before(
+    conn: &mut Conn,
+    service: ServiceId,
+    environment: EnvironmentId,
+) -> Result<Option<PlacementId>> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        select id as "id: PlacementId" from placements
+        where service_id = $1 and environment_id = $2 and archived_at is not null
+        order by archived_at desc
+        limit 1
+        "#,
+        service.0,
+        environment.0,
+    )
+    .fetch_optional(conn)
+    .await?)
+}
+
+/// Whether a service is in an environment now.
+pub async fn is_placed(
+    conn: &mut Conn,
+    service: ServiceId,
+    environment: EnvironmentId,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"
+        select exists (select from placements
+                       where service_id = $1 and environment_id = $2 and archived_at is null)
+            as "is!"
+        "#,
+        service.0,
+        environment.0,
+    )
+    .fetch_one(conn)
+    .await?)
+}

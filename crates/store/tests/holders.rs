@@ -24,7 +24,7 @@ use store::{
     rollouts,
     services::NewPlacement,
     targets,
-    wake::{self, Wake, Wakes},
+    wake::{self, Of, Wakes},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -247,7 +247,7 @@ async fn an_older_epoch_writes_nothing(pool: PgPool) -> anyhow::Result<()> {
         assert_eq!(placements::set_live(&mut conn, &held, Some(&live)).await?, is);
         assert_eq!(placements::set_warm(&mut conn, &held, None).await?, is);
         assert_eq!(placements::set_hold(&mut conn, &held).await?, is);
-        let drift = placements::note_drift(&mut conn, &held, Some("gone")).await?;
+        let drift = placements::note_drift(&mut conn, &held, Some("gone"), false).await?;
         assert_eq!(drift, is.then_some(true));
         assert_eq!(claims::raise_epoch(&mut conn, &held, 0).await?.is_some(), is);
     }
@@ -397,9 +397,9 @@ async fn a_slot_that_becomes_live_is_not_warm_any_more(pool: PgPool) -> anyhow::
     assert_eq!(placement.live.map(|live| live.slot), Some(Slot::Green));
     assert_eq!(placement.warm, None);
     assert_eq!(placement.previous().map(|previous| previous.maker), Some(green.maker));
-    assert_eq!(placements::note_drift(&mut conn, &held, Some("x")).await?, Some(true));
-    assert_eq!(placements::note_drift(&mut conn, &held, Some("x")).await?, Some(false));
-    assert_eq!(placements::note_drift(&mut conn, &held, None).await?, Some(true));
+    assert_eq!(placements::note_drift(&mut conn, &held, Some("x"), false).await?, Some(true));
+    assert_eq!(placements::note_drift(&mut conn, &held, Some("x"), false).await?, Some(false));
+    assert_eq!(placements::note_drift(&mut conn, &held, None, false).await?, Some(true));
     Ok(())
 }
 
@@ -458,17 +458,18 @@ async fn a_sleeper_wakes_when_it_commits_and_by_itself(pool: PgPool) -> anyhow::
     let wakes = Wakes::listen(pool.clone());
     let mut sleeper = wakes.subscribe();
     // The connection is made, and what it missed is told.
-    sleeper.until(Wake::Work).await;
+    sleeper.work().await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    sleeper.until(Wake::Work).await;
+    sleeper.work().await;
 
     let began = tokio::time::Instant::now();
-    wake::work(&mut *pool.acquire().await?, "inquiry").await?;
-    sleeper.until(Wake::Work).await;
+    let placement = new(PlacementId);
+    wake::work(&mut *pool.acquire().await?, &placement.to_string()).await?;
+    assert_eq!(sleeper.work().await, [Of::One(placement)], "and nobody else is woken");
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
 
     let began = tokio::time::Instant::now();
-    sleeper.until(Wake::Work).await;
+    assert_eq!(sleeper.work().await, []);
     let polled = began.elapsed();
     assert!(polled > Duration::from_millis(500) && polled < Duration::from_secs(3), "{polled:?}");
     Ok(())

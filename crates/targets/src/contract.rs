@@ -8,6 +8,7 @@ pub mod logs;
 pub mod routes;
 pub mod seen;
 pub mod slots;
+pub mod stopping;
 pub mod strangers;
 
 use crate::{Error, Result, Target, fake::sample};
@@ -51,6 +52,9 @@ pub trait Harness: Send + Sync {
     /// An instance writes to its standard output.
     async fn write(&self, instance: &Instance, bytes: &[u8]);
 
+    /// Somebody gives an instance another memory limit.
+    async fn change_by_hand(&self, instance: &Instance);
+
     /// Somebody removes an instance.
     async fn remove_by_hand(&self, instance: &Instance);
 
@@ -91,7 +95,9 @@ macro_rules! contract {
             entering: what_was_removed_by_hand_from_an_idle_slot_is_made_again_at_its_address,
             entering: a_live_slot_that_grows_sends_requests_only_to_who_is_ready,
             entering: what_was_removed_from_the_live_slot_comes_back_into_the_route_when_it_is_ready,
-            entering: a_live_slot_of_which_nothing_is_left_is_filled_at_its_addresses,
+            entering: a_live_slot_of_which_nothing_is_left_gets_requests_once_it_is_ready,
+            stopping: an_instance_leaves_the_route_before_it_ends_and_comes_back_when_it_is_ready,
+            stopping: the_last_one_that_answers_is_not_stopped,
             routes: traffic_goes_where_the_route_says,
             routes: a_route_write_names_what_it_replaces,
             routes: traffic_is_never_sent_to_an_empty_slot,
@@ -105,6 +111,8 @@ macro_rules! contract {
             routes: a_withdrawn_route_is_gone_and_its_instances_can_follow,
             seen: a_dead_instance_is_seen_with_its_reason,
             seen: an_instance_that_restarts_keeps_its_address,
+            seen: why_an_instance_died_is_known_when_it_runs_again,
+            seen: what_somebody_changed_on_an_instance_is_seen,
             seen: a_target_that_is_away_is_an_error_and_never_empty,
             seen: every_second_is_counted_once,
             seen: what_instances_use_is_seen_from_the_second_round_on,

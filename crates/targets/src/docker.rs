@@ -8,6 +8,8 @@
 //!   preflight.rs     the questions before a rollout
 //!   seen.rs          containers as the engine has them -> instances in words
 //!   container.rs     a plan -> a container (pure)
+//!   changed.rs       what somebody changed on one since (pure)
+//!   deaths.rs        why one died that runs again
 //!   network.rs       one network for each project in each environment; addresses
 //!   labels.rs        what is ours
 //!   routes.rs        instances -> routes, traffic -> seconds (pure)
@@ -25,7 +27,9 @@
 //! containers of a slot that is idle by the router's word, of the ids it saw.
 
 mod build;
+mod changed;
 mod container;
+mod deaths;
 mod error;
 mod facts;
 mod image;
@@ -116,6 +120,8 @@ pub struct DockerTarget {
     promised: Mutex<HashMap<Ipv4Addr, Promise>>,
     /// Containers that were told to end, and when.
     told: Mutex<HashMap<String, Instant>>,
+    /// Why containers died that run again by now.
+    deaths: deaths::Deaths,
     /// New instances of live slots that were asked whether they are ready.
     asked: ready::Asked,
     /// Networks are made one at a time, so that two do not want the same /24.
@@ -135,6 +141,7 @@ impl DockerTarget {
             router,
             promised: Mutex::default(),
             told: Mutex::default(),
+            deaths: deaths::Deaths::default(),
             asked: ready::Asked::default(),
             networks: tokio::sync::Mutex::default(),
             meter: usage::Meter::default(),
@@ -310,12 +317,15 @@ impl Target for DockerTarget {
             let mut upstreams =
                 routes::upstreams_of_both(&containers, makers, |slot| before.of(slot).clone());
             if let Some(live) = live {
-                // Who is not in yet comes in by `ensure`, which asks whether it is ready.
-                routes::prefer(upstreams.of_mut(live), |one| before.of(live).contains(one));
                 if upstreams.of(live).is_empty() {
                     return Err(error::router_refused(format!(
                         "{live} gets the traffic and would be left without an instance."
                     )));
+                }
+                // Who is not in yet comes in by `ensure`, which asks whether it is ready.
+                upstreams.of_mut(live).retain(|one| before.of(live).contains(one));
+                if upstreams.of(live).is_empty() {
+                    upstreams.of_mut(live).clone_from(before.of(live));
                 }
             }
             let route = routes::route(place, claim.rollout, upstreams, live);
@@ -377,6 +387,10 @@ impl Target for DockerTarget {
 
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {
         in_time(self.empty(claim, place, slot)).await
+    }
+
+    async fn stop(&self, claim: &Claim, place: &Place, slot: Slot, instance: &str) -> Result<()> {
+        in_time(self.rest(claim, place, slot, instance)).await
     }
 
     async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()> {

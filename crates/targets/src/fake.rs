@@ -244,13 +244,14 @@ impl Target for Fake {
         if let Some(live) = live {
             let before = before.of(live);
             let there = upstreams.of_mut(live);
-            if there.iter().any(|address| before.contains(address)) {
-                there.retain(|address| before.contains(address));
-            }
             if there.is_empty() {
                 return Err(refused(format!(
                     "{live} gets the traffic and would be left without an instance."
                 )));
+            }
+            there.retain(|address| before.contains(address));
+            if there.is_empty() {
+                there.clone_from(before);
             }
         }
         machine.put(claim, place, upstreams, live)
@@ -303,6 +304,11 @@ impl Target for Fake {
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {
         let call = Call::Remove(place.placement, slot);
         self.called(call)?.empty(self.installation, claim, place, slot)
+    }
+
+    async fn stop(&self, claim: &Claim, place: &Place, slot: Slot, instance: &str) -> Result<()> {
+        let call = Call::Stop(place.placement, slot);
+        self.called(call)?.stop(self.installation, claim, slot, instance)
     }
 
     async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()> {

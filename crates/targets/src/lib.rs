@@ -68,7 +68,8 @@ pub type Makers = PerSlot<Option<RolloutId>>;
 ///   that growing or healing costs no request: ask again until all that are wanted run *and* are
 ///   [`in_route`](domain::target::Instance::in_route). Who is in stays while it runs, or while the
 ///   target starts it again by itself. Who is gone, ended or not wanted any more leaves, if another
-///   one that is in runs: a live slot is never left without an address.
+///   one that is in runs: a live slot is never left without an address. If nobody is left at all,
+///   those who are made get other addresses, so that they too come in once they are ready.
 #[async_trait]
 pub trait Target: fmt::Debug + Send + Sync {
     /// Can it be reached, what is it, what works there. Changes nothing.
@@ -173,6 +174,14 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// lost nobody can say: [`Error::Unreachable`].
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()>;
 
+    /// Ends one instance of `slot` for a while, live or not: for a restart.
+    ///
+    /// First its address leaves the route, and that is all a call does: what it has is being
+    /// answered. Asked again, it is told to end, and killed once its grace is over. It stays there,
+    /// ended, until [`Target::ensure`] starts it. One that is not there needs nothing.
+    /// [`Error::Refused`] when nobody else who runs would be left in the route of the live slot.
+    async fn stop(&self, claim: &Claim, place: &Place, slot: Slot, instance: &str) -> Result<()>;
+
     /// Takes the whole route away: nothing is answered under the host names any more. Instances
     /// stay. For the end of a placement.
     async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()>;
@@ -274,6 +283,10 @@ pub enum Error {
     /// says who or what can unblock it.
     #[error("{target} refused: {reason}")]
     Refused { target: String, reason: String },
+    /// Don't try again before a person made room: the target understood, and has none for anybody. It
+    /// says nothing of what was asked for.
+    #[error("{target} has no room: {reason}")]
+    Full { target: String, reason: String },
     /// Look again and decide again: somebody newer holds the placement, or wrote its route since.
     #[error("{target} has a newer state: {reason}")]
     Stale { target: String, reason: String },

@@ -18,6 +18,16 @@ pub fn instance(slot: Slot, maker: RolloutId, number: u16) -> String {
 #[must_use]
 pub fn container(prefix: &Name, place: &Place, instance: &str) -> String {
     let Place { project, environment, service, .. } = place;
+    container_of(prefix, (project, environment, service), instance)
+}
+
+/// The same of the three names alone.
+#[must_use]
+pub(crate) fn container_of(
+    prefix: &Name,
+    (project, environment, service): (&Name, &Name, &Name),
+    instance: &str,
+) -> String {
     format!("{prefix}-{project}-{environment}-{service}-{instance}")
 }
 

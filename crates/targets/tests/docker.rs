@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use bollard::{
     Docker,
-    models::ContainerCreateBody,
+    models::{ContainerCreateBody, ContainerUpdateBody},
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
         ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -262,6 +262,15 @@ impl Harness for Machine {
             std::fs::OpenOptions::new().write(true).open(pipe)?.write_all(&bytes)
         });
         written.await.expect("ended").expect("the engine reads it");
+    }
+
+    async fn change_by_hand(&self, instance: &Instance) {
+        let update = ContainerUpdateBody {
+            memory: Some(48 << 20),
+            memory_swap: Some(48 << 20),
+            ..Default::default()
+        };
+        self.engine.update_container(&instance.id, update).await.expect("updated");
     }
 
     async fn remove_by_hand(&self, instance: &Instance) {

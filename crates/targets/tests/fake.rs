@@ -93,6 +93,11 @@ impl Harness for Memory {
         self.fake.write(&instance.id, Source::Out, bytes);
     }
 
+    async fn change_by_hand(&self, instance: &Instance) {
+        self.fake
+            .change_by_hand(&instance.id, "its memory limit is 48 MiB, and was made with 32 MiB");
+    }
+
     async fn remove_by_hand(&self, instance: &Instance) {
         self.fake.remove_by_hand(&instance.id);
     }

@@ -17,6 +17,7 @@ pub type Body = BoxBody<Bytes, hyper::Error>;
 
 const LONGEST_MS: u64 = 10 * 60 * 1000;
 const BIGGEST_BYTES: u64 = 4 << 30;
+const MOST_EATEN_MIB: usize = 4096;
 const CHUNK: &[u8] = &[b'.'; 64 * 1024];
 
 /// Answers one request. Every answer names the version, slot and instance that gave it, so
@@ -64,7 +65,7 @@ async fn route(hello: &Hello, request: Request<Incoming>) -> Response<Body> {
     let expected = if path == "/echo" { Method::POST } else { Method::GET };
     let known = matches!(
         path.as_str(),
-        "/" | "/slow" | "/fail" | "/events" | "/ws" | "/big" | "/echo" | "/told"
+        "/" | "/slow" | "/fail" | "/events" | "/ws" | "/big" | "/echo" | "/told" | "/eat"
     );
     if !known {
         return text(StatusCode::NOT_FOUND, "there is nothing here\n");
@@ -82,6 +83,7 @@ async fn route(hello: &Hello, request: Request<Incoming>) -> Response<Body> {
     match path.as_str() {
         "/" => whole("text/html; charset=utf-8", page(&hello.switches)),
         "/slow" => slow(&request).await,
+        "/eat" => eat(&request).await,
         "/fail" => fail(hello, &request),
         "/events" => streams::events(hello),
         "/ws" => streams::web_socket(hello, request),
@@ -113,6 +115,15 @@ async fn slow(request: &Request<Incoming>) -> Response<Body> {
     let ms = asked(request, "ms").unwrap_or(1000).min(LONGEST_MS);
     tokio::time::sleep(Duration::from_millis(ms)).await;
     text(StatusCode::OK, &format!("answered after {ms} ms\n"))
+}
+
+/// `/eat?mib=64` takes so much memory, touches all of it, and holds it for a second.
+async fn eat(request: &Request<Incoming>) -> Response<Body> {
+    let mib = asked(request, "mib").unwrap_or(1_usize).min(MOST_EATEN_MIB);
+    let eaten = vec![1_u8; mib << 20];
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let bytes: usize = std::hint::black_box(&eaten).len();
+    text(StatusCode::OK, &format!("ate {} MiB\n", bytes >> 20))
 }
 
 /// `/fail?status=503` fails always, `/fail?rate=0.1` one time in ten.

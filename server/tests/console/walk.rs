@@ -50,6 +50,12 @@ const MATRIX: &[(&str, &str, &str)] = &[
     // A build that is not there.
     ("GET /builds/{id}", "", "- ? ? ? ? ? ?"),
     ("GET /projects/{project}/services/{service}/configuration", "", "- ? + + + + +"),
+    ("GET /projects/{project}/services/{service}/promote/{environment}", "open", "- ? + + + + +"),
+    (
+        "GET /projects/{project}/services/{service}/promote/{environment}",
+        "protected",
+        "- ? + + + + +",
+    ),
     ("GET /releases/{id}", "", "- ? + + + + +"),
     ("GET /rollouts/{id}", "", "- ? + + + + +"),
     ("GET /history", "", "- + + + + + +"),
@@ -138,7 +144,21 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/rollouts/end-warmth", "protected", "- ? x x x + +"),
     ("POST /api/rollouts/lift-hold", "open", "- ? x x + + +"),
     ("POST /api/rollouts/lift-hold", "protected", "- ? x x x + +"),
+    ("POST /api/rollouts/promotion", "open", "- ? + + + + +"),
+    ("POST /api/rollouts/promotion", "protected", "- ? + + + + +"),
     ("POST /api/rollouts/page", "", "- ? + + + + +"),
+    // What is done from day to day.
+    ("POST /api/placements/restart", "open", "- ? x x + + +"),
+    ("POST /api/placements/restart", "protected", "- ? x x x + +"),
+    ("POST /api/placements/stop", "open", "- ? x x + + +"),
+    ("POST /api/placements/stop", "protected", "- ? x x x + +"),
+    ("POST /api/placements/start", "open", "- ? x x + + +"),
+    ("POST /api/placements/start", "protected", "- ? x x x + +"),
+    ("POST /api/placements/remove", "open", "- ? x x x + +"),
+    ("POST /api/placements/remove", "protected", "- ? x x x x +"),
+    // It is there already.
+    ("POST /api/placements/place", "open", "- ? x x + + +"),
+    ("POST /api/placements/place", "protected", "- ? x x x + +"),
     // What instances write.
     ("POST /api/logs/page", "open", "- ? x + + + +"),
     ("POST /api/logs/page", "protected", "- ? x + + + +"),
@@ -340,12 +360,17 @@ impl Things {
             .replace("{project}", "shop")
             .replace("{environment}", "local")
             .replace("{service}", "web")
+            .replace("{environment}", self.name(at))
             .replace("{export}", "export.csv")
             .replace("/builds/{id}", &format!("/builds/{}", self.build))
             .replace("/releases/{id}", &format!("/releases/{}", self.release))
             .replace("/rollouts/{id}", &format!("/rollouts/{}", self.rollout))
             .replace("/builds/{id}", &format!("/builds/{}", uuid::Uuid::now_v7()))
             .replace("/people/{id}", &format!("/people/{}", self.person))
+    }
+
+    fn name(&self, at: &Where) -> &'static str {
+        if at.placement == self.open.placement { "local" } else { "production" }
     }
 
     /// What is typed: whoever may do it gets as far as a conflict or a wrong field, so that the next
@@ -419,9 +444,15 @@ impl Things {
             "rollouts/end-warmth" | "rollouts/lift-hold" => vec![placement],
             "rollouts/page" => vec![("id", &self.rollout)],
             "samples/rollout" => vec![("id", &self.rollout)],
+            "rollouts/promotion" => {
+                vec![("project", "shop"), ("service", "web"), ("environment", self.name(at))]
+            }
+            // The first who may does it; who comes after finds that it is done, and is let in too.
+            "placements/restart" | "placements/stop" | "placements/start" => vec![placement],
+            "placements/remove" => vec![placement, newest, ("typed", "another")],
+            "placements/place" => vec![service, environment],
             "logs/page" | "samples/service" => {
-                let name = if at.placement == self.open.placement { "local" } else { "production" };
-                vec![("project", "shop"), ("service", "web"), ("environment", name)]
+                vec![("project", "shop"), ("service", "web"), ("environment", self.name(at))]
             }
             "builds/page" | "builds/log" => vec![("id", &self.build)],
             "builds/project" | "builds/start-all" => vec![("project", "shop")],

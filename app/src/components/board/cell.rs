@@ -1,6 +1,7 @@
 //! A cell of the board: what is live, how it is, what rolls, and the next thing to do.
 
 use crate::components::{
+    daily::{Standing, Start},
     moves::{Deploy, GoBack, way_back},
     placement::{Facts, Failed, LiveMark, Rolls},
     warmth::Warmth,
@@ -71,6 +72,7 @@ fn Top(cell: Cell) -> impl IntoView {
                 _ => view! { <span class="faint">"not deployed"</span> }.into_any(),
             }}
             <LiveMark cell=cell.clone() />
+            <Standing cell=cell.clone() />
             {cell.drift.map(|drift| view! { <span class="flag">{drift}</span> })}
             {cell
                 .held
@@ -94,15 +96,23 @@ fn Settled(service: String, cell: Cell) -> impl IntoView {
     let warm = cell.warm.clone();
     let deploys = cell.next.clone().filter(|_| cell.may.start && cell.waiting.is_none());
     let goes_back = way_back(&cell).filter(|_| cell.may.roll_back && cell.waiting.is_none());
-    let has_act = deploys.is_some() || goes_back.is_some();
+    let starts = cell.stopped.is_some() && cell.may.restart && cell.waiting.is_none();
+    let has_act = deploys.is_some() || goes_back.is_some() || starts;
+    let running = cell.live.clone().filter(|_| cell.stopped.is_none());
     view! {
-        {cell.live.clone().map(|running| view! { <Facts cell=cell.clone() running /> })}
+        {running.map(|running| view! { <Facts cell=cell.clone() running /> })}
         {cell.failed.clone().map(|failed| view! { <Failed failed /> })}
         {warm.map(|warm| view! { <div class="facts"><Warmth warm /></div> })}
         {has_act
             .then(|| {
                 view! {
                     <div class="act">
+                        {starts
+                            .then(|| {
+                                view! {
+                                    <Start service=service.clone() cell=cell.clone() class="small" />
+                                }
+                            })}
                         {deploys
                             .map(|release| {
                                 view! {

@@ -189,15 +189,11 @@ fn WouldBe(policy: Policy, form: PolicyForm) -> impl IntoView {
     }
 }
 
-/// Up to the switch. Waiting for a person is not offered yet, so what is so stays so.
+/// Up to the switch. Approvals are not offered yet, so what is so stays so.
 #[component]
 fn Before(form: PolicyForm) -> impl IntoView {
     view! {
         <input type="hidden" name="approvals" value=form.approvals />
-        <input type="hidden" name="expire_after_hours" value=form.expire_after_hours />
-        {form
-            .promote_by_hand
-            .map(|yes| view! { <input type="hidden" name="promote_by_hand" value=yes /> })}
         <fieldset class="form wide">
             <legend>"Before the switch"</legend>
             <div class="row">
@@ -205,6 +201,15 @@ fn Before(form: PolicyForm) -> impl IntoView {
                 <Line name="passes" label="Passes in a row" value=form.passes hint="of every instance" check=check_within!(1_u8, 60) />
                 <Line name="verify_within" label="Verify within" value=form.verify_within hint="seconds" check=check_time!("verify_within") />
                 <Line name="switch_within" label="Switch within" value=form.switch_within hint="seconds, else it failed" check=check_time!("switch_within") />
+            </div>
+            <Checkbox
+                name="promote_by_hand"
+                label="A person promotes between verified and the switch"
+                checked=form.promote_by_hand.is_some()
+                hint="Until then it is seen at its preview address, and gets no requests."
+            />
+            <div class="row">
+                <Line name="expire_after_hours" label="A wait for a person ends after" value=form.expire_after_hours hint="hours: then it is aborted" check=check_time!("expire_after_hours") />
             </div>
             <Checkbox
                 name="root_allowed"

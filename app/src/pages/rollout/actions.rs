@@ -4,6 +4,7 @@
 use crate::components::{
     ask::held,
     moves::{AskOf, Deploy, GoBack, way_back},
+    when::Until,
 };
 use domain::{
     rollout::{self, Ask, Kind, Phase, State},
@@ -62,6 +63,9 @@ fn drawn(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
         let words = asked.clone().unwrap_or_else(|| words.to_owned());
         view! { <span class="soft hint">{words}</span> }
     };
+    if page.card.kind == Kind::Remove {
+        return removal(page, state, offer);
+    }
     match offer {
         Offer::Abort => view! {
             {hint("the traffic has not moved")}
@@ -74,7 +78,7 @@ fn drawn(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
         }
         .into_any(),
         Offer::Promote => view! {
-            {hint("verified; it waits for a person")}
+            <Preview page=page.clone() state />
             {ask(page, state, Ask::Abort, "")}
             {ask(page, state, Ask::Promote, "primary")}
         }
@@ -93,6 +97,66 @@ fn drawn(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
             view! { {hint(words)} }.into_any()
         }
         Offer::Ended(phase) => ended(page, phase),
+    }
+}
+
+/// Where what waits can be seen, and for how long it waits.
+#[component]
+fn Preview(page: Page, state: Memo<State>) -> impl IntoView {
+    let asked = page.asked.as_ref().map(|(_, by)| format!("{by} asked already"));
+    let until = Memo::new(move |_| state.with(|state| state.since) + page.card.policy.expire_after);
+    view! {
+        <span class="soft hint promote-at">
+            {match asked {
+                Some(asked) => asked.into_any(),
+                None => {
+                    view! {
+                        "verified, and waits for a person until "
+                        {move || view! { <Until at=until.get() /> }}
+                        {page
+                            .preview_address
+                            .map(|address| {
+                                view! {
+                                    ". See it at "
+                                    <a href=address.clone() target="_blank" rel="noreferrer">
+                                        {address.trim_start_matches("http://").to_owned()}
+                                    </a>
+                                }
+                            })}
+                    }
+                        .into_any()
+                }
+            }}
+        </span>
+    }
+}
+
+/// A removal is only kept from its end, or goes to it.
+fn removal(page: &Page, state: Memo<State>, offer: Offer) -> AnyView {
+    let back = page.card.from.as_ref().map(|from| from.name.clone());
+    let said = match (&offer, back) {
+        (Offer::Abort | Offer::RollBack, Some(back)) => {
+            format!("nothing was ended yet: {back} can go on")
+        }
+        (Offer::Abort | Offer::RollBack, None) => "nothing was ended yet".to_owned(),
+        (Offer::Errored | Offer::Promote, _) => "it waits for a person".to_owned(),
+        (Offer::Leaving(Phase::SwitchingBack), _) => "it gets its requests back".to_owned(),
+        (Offer::Leaving(_), _) => "its instances are being removed".to_owned(),
+        (Offer::Ended(Phase::Succeeded), _) => "it is gone; its history stays".to_owned(),
+        (Offer::Ended(_), _) => "it was not removed".to_owned(),
+    };
+    let hint = view! { <span class="soft hint">{said}</span> };
+    match offer {
+        Offer::Abort | Offer::RollBack => {
+            view! { {hint} {ask(page, state, Ask::Abort, "primary")} }.into_any()
+        }
+        Offer::Errored => view! {
+            {hint}
+            {ask(page, state, Ask::Abort, "")}
+            {ask(page, state, Ask::Retry, "primary")}
+        }
+        .into_any(),
+        Offer::Promote | Offer::Leaving(_) | Offer::Ended(_) => hint.into_any(),
     }
 }
 
@@ -154,7 +218,8 @@ fn ask(page: &Page, state: Memo<State>, what: Ask, class: &'static str) -> AnyVi
     });
     let name = format!("{} {} in {}", page.service, page.card.release.name, page.environment);
     let after = Memo::new(move |_| state.with(|state| state.phase.is_after_switch()));
-    let label = Signal::derive(move || label(what, after.get()).to_owned());
+    let kind = page.card.kind;
+    let label = Signal::derive(move || label(kind, what, after.get()).to_owned());
     let title = Signal::derive(move || format!("{} {name}?", label.get()));
     let asks = page.clone();
     let effect = Signal::derive(move || effect(&asks, what, after.get()));
@@ -165,8 +230,9 @@ fn ask(page: &Page, state: Memo<State>, what: Ask, class: &'static str) -> AnyVi
 }
 
 /// The word on the button. To abort after the switch is to roll back, and is called so.
-const fn label(what: Ask, after_switch: bool) -> &'static str {
+const fn label(kind: Kind, what: Ask, after_switch: bool) -> &'static str {
     match (what, after_switch) {
+        (Ask::Abort, _) if matches!(kind, Kind::Remove) => "Keep it",
         (Ask::Abort, false) => "Abort",
         (Ask::Abort, true) => "Roll back",
         (Ask::Promote, _) => "Promote",
@@ -178,6 +244,10 @@ const fn label(what: Ask, after_switch: bool) -> &'static str {
 fn effect(page: &Page, what: Ask, after_switch: bool) -> String {
     let old = page.card.from.as_ref().map(|from| from.name.as_str());
     match (what, after_switch, old) {
+        (Ask::Abort, ..) if page.card.kind == Kind::Remove => {
+            "Nothing more of it is ended. If nothing was ended yet, all new requests go to it again."
+                .to_owned()
+        }
         (Ask::Promote, ..) => format!(
             "All new requests in {} go to {} in one switch. Requests in flight end where they began.",
             page.environment, page.card.release.name

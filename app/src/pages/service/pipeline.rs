@@ -8,6 +8,7 @@ use crate::{
     components::{
         ask::{Actions, Ask, came_back, done},
         ask_form::AskForm,
+        daily::{Acts, Standing},
         field::{Checkbox, Choice, Field, TextField},
         form::{Form, Send},
         moves::{GoBack, reason_field, way_back},
@@ -45,10 +46,20 @@ pub fn Pipeline(page: Page) -> impl IntoView {
                 {page
                     .placements
                     .into_iter()
-                    .map(|card| {
+                    .enumerate()
+                    .map(|(at, card)| {
                         let first = first == Some(card.cell.placement);
+                        // What could be next in the first environment comes from no other one.
+                        let bring = at > 0;
                         view! {
-                            <Card home=home.clone() service=service.clone() card releases first />
+                            <Card
+                                home=home.clone()
+                                service=service.clone()
+                                card
+                                bring
+                                releases
+                                first
+                            />
                         }
                     })
                     .collect_view()}
@@ -62,6 +73,8 @@ fn Card(
     home: String,
     service: String,
     card: PlacementCard,
+    /// There is an environment before it.
+    bring: bool,
     releases: StoredValue<Vec<ReleaseRow>>,
     /// Its deploy is the page's primary action.
     first: bool,
@@ -89,7 +102,9 @@ fn Card(
             </p>
             {live
                 .clone()
+                .filter(|_| cell.stopped.is_none())
                 .map(|running| view! { <Facts cell=cell.clone() running /> })}
+            <Standing cell=cell.clone() />
             <Address card=card.clone() />
             <Odd card=card.clone() />
             {active
@@ -123,6 +138,24 @@ fn Card(
                     }
                 })}
             <div class="act">
+                {cell
+                    .next
+                    .clone()
+                    .filter(|_| bring)
+                    .map(|next| {
+                        view! {
+                            <a
+                                class="button"
+                                href=format!(
+                                    "{home}/promote/{}?release={}",
+                                    cell.environment_name,
+                                    next.id,
+                                )
+                            >
+                                {format!("Bring {} here", next.name)}
+                            </a>
+                        }
+                    })}
                 <DeployAny service=service.clone() card=card.clone() releases first />
                 {way_back(&cell)
                     .filter(|_| cell.may.roll_back && active.is_none())
@@ -139,6 +172,7 @@ fn Card(
                     })}
             </div>
             <EarlierPairs service=service.clone() card=card.clone() />
+            <Acts service=service.clone() cell=cell.clone() home=home.clone() />
             <footer>
                 <span class="faint">
                     {format::counted(u64::from(cell.size.count()), "instance", "instances")}
@@ -302,6 +336,13 @@ fn DeployAny(
         ),
         None => "It is started and checked, then it gets the requests.".to_owned(),
     };
+    if let Some(stopped) = &cell.stopped {
+        effect = format!(
+            "It is stopped now, by {}: this starts it. The release is started and checked, then it \
+             gets the requests.",
+            stopped.by
+        );
+    }
     if let Some(warm) = &cell.warm {
         effect.push_str(&format!(
             " The instant way back to {} ends: its slot is needed.",

@@ -55,6 +55,7 @@ impl Control {
         }
 
         let queue = self.queue_of(&mut tx, asked, &placement).await?;
+        queue.expect_no_removal()?;
         let pair = self
             .pair_to_restore(&mut tx, asked, &placement, &queue, release, configuration)
             .await?;
@@ -105,7 +106,13 @@ impl Control {
                 {
                     turn.ask(&mut tx, active, Ask::Abort).await?;
                 }
-                turn.queue(&mut tx, Kind::Rollback, pair, &queue).await?
+                // What was changed by hand is made anew beside it, as any deploy is.
+                let live = placement.live.filter(|live| live.pair == pair).map(|live| live.slot);
+                let anew = placement.changed
+                    && live.is_some()
+                    && placement.route.is_some_and(|route| route.slot == live);
+                let kind = if anew { Kind::Deploy } else { Kind::Rollback };
+                turn.queue(&mut tx, kind, pair, &queue).await?
             }
         };
         let rows = turn.rows;

@@ -22,7 +22,7 @@ impl Control {
             .await
             .or_problem(origin)?
             .ok_or_else(missing)?;
-        let placement = store::placements::load(&mut conn, shown.placement)
+        let placement = store::placements::load_ever(&mut conn, shown.placement)
             .await
             .or_problem(origin)?
             .ok_or_else(missing)?;
@@ -33,8 +33,11 @@ impl Control {
         let mut drawn = store::board::cells(&mut conn, which).await.or_problem(origin)?;
         store::board::with_cards(&mut conn, &mut drawn).await.or_problem(origin)?;
         let mut drawn = drawn.pop().ok_or_else(missing)?;
-        drawn.cell.may =
-            board::may_placement(&asked.actor, placement.scope(), placement.protection());
+        // Of what was taken away only what was is told.
+        if !placement.archived {
+            drawn.cell.may =
+                board::may_placement(&asked.actor, placement.scope(), placement.protection());
+        }
 
         let rows = store::history::of_rollout(&mut conn, id).await.or_problem(origin)?;
         let mut phases = vec![PhaseTime { phase: Phase::Queued, at: shown.card.asked_at }];

@@ -5,7 +5,7 @@ use domain::{
     error::Problem,
     id::{PlacementId, ReleaseId},
     name::Name,
-    role::Action,
+    role::{Action, Scope},
     view::{Earlier, PlacementCard, ReleaseRow, ServicePage},
 };
 use std::collections::HashMap;
@@ -60,6 +60,15 @@ impl Control {
         self.permit(asked, Action::View, &place).await?;
 
         let drawn = self.visible_cells(&mut conn, asked, Which::Service(id)).await?;
+        let mut elsewhere = Vec::new();
+        for known in store::environments::all(&mut conn).await.or_problem(origin)? {
+            let environment = known.environment;
+            let scope = Scope::Both { project: service.project, environment: environment.id };
+            let here = drawn.iter().any(|drawn| drawn.cell.environment == environment.id);
+            if !here && asked.actor.may(Action::PlacementScale, scope, environment.protection()) {
+                elsewhere.push((environment.id, environment.name));
+            }
+        }
         let ids: Vec<PlacementId> = drawn.iter().map(|drawn| drawn.cell.placement).collect();
         let listed = releases::newest(&mut conn, id, MOST).await.or_problem(origin)?;
         let releases = listed.into_iter().map(|listed| release_row(listed, &drawn)).collect();
@@ -106,6 +115,7 @@ impl Control {
             placements,
             releases,
             rollouts,
+            elsewhere,
         })
     }
 }

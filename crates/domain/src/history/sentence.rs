@@ -91,7 +91,10 @@ impl Entry {
             Deed::RolloutEntered { phase, .. } => {
                 !matches!(phase, Phase::Succeeded | Phase::RolledBack)
             }
-            Deed::BuildEntered { .. } | Deed::FirstAdminMade { .. } => true,
+            Deed::BuildEntered { .. }
+            | Deed::FirstAdminMade { .. }
+            | Deed::InstanceDied { .. }
+            | Deed::InstanceNotReady { .. } => true,
             _ => false,
         }
     }
@@ -216,6 +219,9 @@ impl Entry {
                 };
                 vec![plain(asked), of(release)]
             }
+            Deed::RolloutEntered { phase, outcome, kind: Kind::Remove, .. } => {
+                removal(*phase, &thing, outcome)
+            }
             Deed::RolloutEntered { phase, release, outcome, .. } => {
                 let mut words = match phase {
                     Phase::Succeeded => vec![plain("made "), of(release), plain(" live")],
@@ -262,6 +268,41 @@ impl Entry {
                 plain(format!(": {why}")),
             ],
             Deed::HoldLifted => vec![plain("lifted the hold of "), strong(thing)],
+            Deed::RestartAsked { slot } => vec![
+                plain(format!("restarts {slot} of ")),
+                strong(thing),
+                plain(", one instance after the other"),
+            ],
+            Deed::InstanceRestarted { instance, done, of } => vec![
+                plain(format!("restarted {done} of {of} of ")),
+                strong(thing),
+                plain(format!(": {instance}")),
+            ],
+            Deed::RestartStopped { done, of, why } => vec![
+                plain("stopped the restart of "),
+                strong(thing),
+                plain(format!(" at {done} of {of}: {why}")),
+            ],
+            Deed::PlacementStopped { release, .. } => vec![plain("stopped "), of(release)],
+            Deed::PlacementStarted { release } => {
+                vec![plain("starts "), of(release), plain(" again")]
+            }
+            Deed::PlacementAdded => vec![plain("placed "), strong(thing), plain(" here again")],
+            Deed::PlacementRemoved => vec![plain("removed "), strong(thing), plain(" from here")],
+            Deed::InstanceDied { instance, why, times, minutes } => {
+                let mut words = vec![
+                    strong(format!("{thing} {instance}")),
+                    plain(format!(" {} and was started again", ended(why))),
+                ];
+                if *times > 1 {
+                    words.push(plain(format!(", {} time in {minutes} min", ordinal(*times))));
+                }
+                words
+            }
+            Deed::InstanceNotReady { instance, minutes, why } => vec![
+                strong(format!("{thing} {instance}")),
+                plain(format!(" has not been ready for {minutes} min: {why}")),
+            ],
             Deed::InstancesRestored { slot, count, why } => vec![
                 plain(format!("restored {count} of {slot} of ")),
                 strong(thing),
@@ -321,6 +362,9 @@ impl Entry {
             Deed::CredentialsUsed { address, what } => {
                 vec![plain(format!("used the credentials of {address} {what}"))]
             }
+            Deed::DriftEnded => {
+                vec![plain("found "), strong(thing), plain(" as it should be again")]
+            }
             Deed::HistoryExported { rows, format } => {
                 vec![plain(format!("took away {rows} rows of the history as {format}"))]
             }
@@ -377,6 +421,11 @@ impl Entry {
                 ("refused", Tone::Amber)
             }
             Deed::RolloutEntered { phase, .. } => match phase {
+                Phase::Succeeded
+                    if matches!(&self.deed, Deed::RolloutEntered { kind: Kind::Remove, .. }) =>
+                {
+                    ("removed", Tone::Quiet)
+                }
                 Phase::Failed => ("failed", Tone::Red),
                 Phase::RolledBack => ("rolled back", Tone::Red),
                 Phase::Aborted => ("aborted", Tone::Amber),
@@ -388,6 +437,9 @@ impl Entry {
             Deed::PushAsked { .. } => ("asked", Tone::Quiet),
             Deed::Alarm { .. } => ("alarm", Tone::Red),
             Deed::KeyLost { .. } => ("lost", Tone::Red),
+            Deed::InstanceDied { .. } => ("died", Tone::Amber),
+            Deed::InstanceNotReady { .. } => ("not ready", Tone::Amber),
+            Deed::RestartStopped { .. } => ("stopped", Tone::Amber),
             Deed::RouteForeign { .. } | Deed::Drift { .. } => ("differs", Tone::Amber),
             Deed::RolloutQueued { .. } | Deed::BuildAsked { .. } => ("queued", Tone::Quiet),
             Deed::BuildEntered { phase, .. } => match phase {
@@ -410,6 +462,47 @@ fn build_of(thing: &str, number: i32) -> Word {
     strong(format!("{thing} build {number}"))
 }
 
+/// A removal makes nothing live: its phases are told of the service.
+fn removal(phase: Phase, thing: &str, outcome: &str) -> Vec<Word> {
+    let mut words = match phase {
+        Phase::Switching => vec![plain("the route of "), strong(thing), plain(" is withdrawn")],
+        Phase::Draining => vec![strong(thing), plain(" finishes what it has")],
+        Phase::SwitchingBack => vec![strong(thing), plain(" gets its requests back")],
+        Phase::CleaningUp => vec![plain("the instances of "), strong(thing), plain(" are removed")],
+        Phase::Succeeded => vec![plain("ended the removal of "), strong(thing)],
+        Phase::Failed => vec![plain("the removal of "), strong(thing), plain(" failed")],
+        Phase::Aborted => vec![plain("the removal of "), strong(thing), plain(" was aborted")],
+        other => vec![plain("the removal of "), strong(thing), plain(format!(" is {other}"))],
+    };
+    if !outcome.is_empty() {
+        words.push(plain(format!(": {outcome}")));
+    }
+    words
+}
+
+/// Why an instance died, with its verb.
+fn ended(why: &str) -> String {
+    if why.starts_with("killed") {
+        format!("was {why}")
+    } else if why.starts_with("exit code") {
+        format!("ended with {why}")
+    } else {
+        why.to_owned()
+    }
+}
+
+/// "3rd".
+fn ordinal(n: u32) -> String {
+    let end = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{n}{end}")
+}
+
 fn back_to(slot: Option<crate::slot::Slot>) -> String {
     slot.map_or_else(
         || " back to the router".to_owned(),
@@ -419,4 +512,55 @@ fn back_to(slot: Option<crate::slot::Slot>) -> String {
 
 fn moved_to(slot: Option<crate::slot::Slot>) -> String {
     slot.map_or_else(|| " withdrawn".to_owned(), |slot| format!(" moved to {slot}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Subject;
+    use time::macros::datetime;
+
+    fn said(deed: Deed) -> String {
+        let subject =
+            Subject { service: Some("web".parse().expect("a name")), ..Subject::default() };
+        let entry = Entry {
+            at: datetime!(2026-11-21 12:00 UTC),
+            by: By::Engine,
+            origin: None,
+            subject,
+            deed,
+            changes: Vec::new(),
+            reason: None,
+        };
+        entry.sentence().to_text()
+    }
+
+    #[test]
+    fn an_instance_that_died_says_why_and_how_often() {
+        let died = |why: &str, times| {
+            let (instance, why) = ("blue-c19f-1".to_owned(), why.to_owned());
+            said(Deed::InstanceDied { instance, why, times, minutes: 10 })
+        };
+
+        assert_eq!(
+            died("killed for memory (limit 256 MiB)", 3),
+            "web blue-c19f-1 was killed for memory (limit 256 MiB) and was started again, \
+             3rd time in 10 min"
+        );
+        assert_eq!(
+            died("exit code 1", 1),
+            "web blue-c19f-1 ended with exit code 1 and was started again"
+        );
+        assert_eq!([11, 12, 21, 22, 103].map(ordinal), ["11th", "12th", "21st", "22nd", "103rd"]);
+    }
+
+    /// Rows that were written before a removal could be told have no kind.
+    #[test]
+    fn an_old_row_of_a_phase_is_read() {
+        let old = r#"{"did":"rollout_entered","phase":"succeeded","release":"1.0.0","from":null,"outcome":""}"#;
+
+        let deed: Deed = serde_json::from_str(old).expect("readable");
+
+        assert_eq!(said(deed), "engine made web 1.0.0 live");
+    }
 }

@@ -4,14 +4,15 @@
 //! for a phase that everyone can see, and a crash between the two repeats a command instead of
 //! losing a decision. Every phase asks for its command again until it sees the effect.
 //!
-//! Three nouns, a file each: what comes [`before`] the switch, what comes [`after`] it, and the way
-//! [`back`].
+//! Four nouns, a file each: what comes [`before`] the switch, what comes [`after`] it, the way
+//! [`back`], and how a placement is taken away: [`remove`].
 
 mod after;
 mod back;
 mod before;
+mod remove;
 
-use super::{Ask, Ending, Phase, Previous, Rollout, State, Trouble};
+use super::{Ask, Ending, Kind, Phase, Previous, Rollout, State, Trouble};
 use crate::{
     observing::Baseline,
     slot::{PerSlot, Slot},
@@ -103,6 +104,10 @@ pub enum Reply {
     Routed(Routed),
     /// The target understood and said no.
     Refused(String),
+    /// The target understood, and has no room for anybody: a person must make some.
+    NoRoom(String),
+    /// The route is gone.
+    Withdrawn,
 }
 
 /// A route write as the target confirmed it.
@@ -132,6 +137,8 @@ pub enum Command {
     CloseStreams(Slot),
     /// Stop and remove what is in the slot.
     Empty(Slot),
+    /// Take the route itself away.
+    Withdraw,
 }
 
 /// The next state, and what to do once it is saved.
@@ -181,14 +188,17 @@ impl Stepping<'_> {
             self.state.trouble = None;
             self.state.since = self.look.at;
             self.state.overrule |= matches!(trouble, Trouble::ForeignHand { .. });
-            return if ask == Ask::Abort { self.abort() } else { self.stay(None) };
+            return if ask == Ask::Abort { self.give_up() } else { self.stay(None) };
         }
         if ask == Some(Ask::Abort) {
             // Asked for just before it went back by itself: it has what it asked for.
             if !matches!(self.state.phase, Phase::SwitchingBack | Phase::CleaningUp) {
-                return self.abort();
+                return self.give_up();
             }
             self.answered = true;
+        }
+        if self.rollout.kind == Kind::Remove {
+            return self.remove();
         }
         match self.state.phase {
             Phase::Queued => self.queued(),
@@ -207,6 +217,13 @@ impl Stepping<'_> {
             | Phase::Aborted
             | Phase::RolledBack
             | Phase::Superseded => self.stay(None),
+        }
+    }
+
+    fn give_up(self) -> Step {
+        match self.rollout.kind {
+            Kind::Remove => self.keep(),
+            Kind::Deploy | Kind::Rollback => self.abort(),
         }
     }
 

@@ -99,6 +99,7 @@ async fn start(conn: &mut Conn, due: &Due) -> anyhow::Result<Result<Vec<NewEntry
                 release: waiting.release.clone(),
                 from: waiting.from.clone(),
                 outcome: why,
+                kind: waiting.kind,
             },
         ));
     }

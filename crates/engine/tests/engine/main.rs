@@ -3,6 +3,7 @@
 
 mod builder;
 mod builds;
+mod daily;
 mod logs;
 mod samples;
 mod secrets;

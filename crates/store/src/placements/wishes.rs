@@ -1,8 +1,9 @@
-//! What people want of a placement outside of a rollout: size, warmth, hold. Stored here, carried
+//! What people want of a placement outside of a rollout: size, warmth, hold, a restart, a stop. Stored here, carried
 //! out by its holder. The placement is locked by the verb.
 
 use crate::{Conn, Result};
-use domain::{id::PlacementId, service::Size};
+use domain::{id::PlacementId, restart::Restart, service::Size};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 /// Changes how many instances a slot has. The holder follows on the live slot.
@@ -49,5 +50,29 @@ pub async fn end_warmth(conn: &mut Conn, id: PlacementId) -> Result<()> {
 /// Lets what deploys by itself go on.
 pub async fn lift_hold(conn: &mut Conn, id: PlacementId) -> Result<()> {
     sqlx::query!("update placements set held = false where id = $1", id.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Wants every instance of the live slot restarted, one after the other, in place of what was wanted
+/// before.
+pub async fn ask_restart(conn: &mut Conn, id: PlacementId, restart: &Restart) -> Result<()> {
+    sqlx::query!("update placements set restart = $2 where id = $1", id.0, Json(restart) as _)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Wants nothing to run. The holder withdraws the traffic, drains, and ends the instances.
+pub async fn stop(conn: &mut Conn, id: PlacementId, by: &str) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update placements set stopped_at = clock_timestamp(), stopped_by = $2, restart = null
+        where id = $1
+        "#,
+        id.0,
+        by,
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

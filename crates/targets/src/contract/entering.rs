@@ -83,23 +83,19 @@ pub async fn what_was_removed_from_the_live_slot_comes_back_into_the_route_when_
     assert_eq!(h.served_by(&place).await, Some(Blue));
 }
 
-pub async fn a_live_slot_of_which_nothing_is_left_is_filled_at_its_addresses(h: &dyn Harness) {
+pub async fn a_live_slot_of_which_nothing_is_left_gets_requests_once_it_is_ready(h: &dyn Harness) {
     let place = sample::place("risen");
-    let plan = h.plan(&place, 2);
+    let plan = h.slow_plan(&place, 1);
     let route = make_live(h, Blue, &plan).await;
     for one in &observed(h, &place).await.slots.blue {
         h.remove_by_hand(one).await;
     }
     assert_eq!(route_of(h, &place).await, route, "it is never left without an address");
 
-    fill(h, &settled(&place, 1), Blue, &plan).await;
-    let seen = until("all are in the route", || async {
-        h.target().ensure(&settled(&place, 1), Blue, &plan).await.expect("asked");
-        let seen = observed(h, &place).await;
-        seen.slots.blue.iter().all(|one| one.in_route).then_some(seen)
-    })
-    .await;
+    let waited = enters_when_ready(h, &place, &plan, 1).await;
 
+    assert!(waited, "it was seen before it was ready");
+    let seen = observed(h, &place).await;
     assert_eq!(seen.route.and_then(|route| route.live), Some(Blue));
     assert_eq!(h.served_by(&place).await, Some(Blue));
 }

@@ -1,8 +1,8 @@
 //! What is seen: the dead, the absent, figures and hints.
 
 use super::{
-    Harness, assert_refused, assert_unreachable, claim, make_live, observed, probe, route_of,
-    running, settled, story, until,
+    Harness, PATIENCE, assert_refused, assert_unreachable, claim, make_live, observed, probe,
+    route_of, running, settled, story, until,
 };
 use crate::{Hint, fake::sample};
 use domain::{
@@ -13,7 +13,7 @@ use domain::{
     target::InstanceState,
 };
 use futures::StreamExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub async fn a_dead_instance_is_seen_with_its_reason(h: &dyn Harness) {
     let place = sample::place("dying");
@@ -162,4 +162,38 @@ pub async fn an_image_is_looked_up_kept_and_released(h: &dyn Harness) {
     h.target().release_image(&gone).await.expect("nothing to do");
     h.target().image(&by_id).await.expect("still there");
     h.target().fence(&settled(&place, 1), &place).await.expect("and nothing else happened");
+}
+
+pub async fn why_an_instance_died_is_known_when_it_runs_again(h: &dyn Harness) {
+    let (place, plan) = story(h, "mourned");
+    make_live(h, Blue, &plan).await;
+    let one = observed(h, &place).await.slots.blue[0].clone();
+    let mut hints = h.target().watch();
+    hints.next().await.expect("it is heard");
+
+    h.restart(&one).await;
+    let begun = Instant::now();
+    let again = loop {
+        let _ = tokio::time::timeout(Duration::from_millis(100), hints.next()).await;
+        let one = observed(h, &place).await.slots.blue[0].clone();
+        if one.restarts > 0 && one.state == InstanceState::Running {
+            break one;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it never runs again: {one:?}");
+    };
+
+    let why = again.died.unwrap_or_default();
+    assert!(why.contains("exit code"), "{why}");
+}
+
+pub async fn what_somebody_changed_on_an_instance_is_seen(h: &dyn Harness) {
+    let (place, plan) = story(h, "changed");
+    make_live(h, Blue, &plan).await;
+    let one = observed(h, &place).await.slots.blue[0].clone();
+    assert_eq!(one.changed, None, "it is as it was made");
+
+    h.change_by_hand(&one).await;
+
+    let changed = observed(h, &place).await.slots.blue[0].changed.clone().unwrap_or_default();
+    assert!(changed.contains("memory limit"), "{changed}");
 }

@@ -1,7 +1,7 @@
 //! What a container of ours is, from a plan: pure, so that "no host path, no privilege, always a
 //! limit" is a test and not a hope.
 
-use super::labels::Identity;
+use super::{changed, labels::Identity};
 use crate::names;
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
@@ -46,7 +46,7 @@ pub(super) fn body(
         }),
         ..Default::default()
     };
-    ContainerCreateBody {
+    changed::mark(ContainerCreateBody {
         hostname: Some(format!("{}-{instance}", plan.place.service)),
         image: Some(plan.image.to_string()),
         cmd: (!plan.spec.command.is_empty()).then(|| plan.spec.command.clone()),
@@ -63,7 +63,7 @@ pub(super) fn body(
         }),
         user: (!user.is_empty()).then_some(user),
         ..Default::default()
-    }
+    })
 }
 
 fn host_config(plan: &Plan, network: &str, user: &str) -> HostConfig {

@@ -14,6 +14,11 @@ pub(super) fn refused(reason: impl Into<String>) -> Error {
     Error::Refused { target: ENGINE.to_owned(), reason: reason.into() }
 }
 
+/// The engine has no room for anybody.
+pub(super) fn full(reason: impl Into<String>) -> Error {
+    Error::Full { target: ENGINE.to_owned(), reason: reason.into() }
+}
+
 /// The router said no, or we did on its behalf.
 pub(super) fn router_refused(reason: impl Into<String>) -> Error {
     Error::Refused { target: ROUTER.to_owned(), reason: reason.into() }

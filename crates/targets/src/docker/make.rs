@@ -55,7 +55,8 @@ enum Made {
 }
 
 impl DockerTarget {
-    /// What is to be started of the `wanted` ones, and made of those that are missing.
+    /// What is to be started of the `wanted` ones, and made of those that are missing. `at_own`: those
+    /// may have the addresses that the slot's route still has.
     pub(super) async fn orders(
         &self,
         claim: &Claim,
@@ -63,6 +64,7 @@ impl DockerTarget {
         plan: &Plan,
         routed: &Routed,
         wanted: &[Container],
+        at_own: bool,
     ) -> Result<Vec<Order>> {
         let there: HashSet<u16> = wanted.iter().map(|one| one.identity.number).collect();
         let missing: Vec<u16> = (1..=plan.size).filter(|number| !there.contains(number)).collect();
@@ -88,7 +90,7 @@ impl DockerTarget {
             }
         }
         if !missing.is_empty() {
-            orders.extend(self.order(claim, slot, plan, routed, &missing).await?);
+            orders.extend(self.order(claim, slot, plan, routed, &missing, at_own).await?);
         }
         Ok(orders)
     }
@@ -124,6 +126,7 @@ impl DockerTarget {
         plan: &Plan,
         routed: &Routed,
         missing: &[u16],
+        at_own: bool,
     ) -> Result<Vec<Order>> {
         let installation = self.options.installation;
         let image = self.inspected_image(plan.image.as_str()).await?.ok_or_else(|| {
@@ -145,7 +148,8 @@ impl DockerTarget {
         let mut taken = network::addresses_of(with_labels);
         // An address that a route still names must not reach another service.
         // In the order of the route, so that each number gets its own again.
-        let own = routed.route.iter().flat_map(|route| v4(route.upstreams.of(slot)));
+        let own = routed.route.iter().filter(|_| at_own);
+        let own = own.flat_map(|route| v4(route.upstreams.of(slot)));
         let preferred: Vec<_> = own.filter(|address| !taken.contains(address)).collect();
         for route in routes.iter().filter_map(|routed| routed.route.as_ref()) {
             taken.extend(Slot::ALL.iter().flat_map(|slot| v4(route.upstreams.of(*slot))));

@@ -227,7 +227,7 @@ impl DockerTarget {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(error::refused(format!(
+        Err(error::full(format!(
             "no /24 of the pool {} is free. Remove networks that nobody uses, or set another pool.",
             self.pool.0
         )))
@@ -251,7 +251,7 @@ impl DockerTarget {
         };
         taken.extend(promised.keys().filter(|address| !own(address)));
         let found = subnet.free(count, preferred, &taken).ok_or_else(|| {
-            error::refused(format!(
+            error::full(format!(
                 "the network {subnet} has no {count} free addresses. Lower the size of a service, \
                  or end what is kept warm."
             ))

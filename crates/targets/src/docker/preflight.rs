@@ -62,7 +62,9 @@ impl DockerTarget {
             Some(network) => finding("Network", Verdict::Pass, network.subnet.to_string()),
             None => match self.network_name_free(&plan.place, &networks) {
                 Ok(()) => finding("Network", Verdict::Pass, "is made"),
-                Err(Error::Refused { reason, .. }) => finding("Network", Verdict::Refuse, reason),
+                Err(Error::Refused { reason, .. } | Error::Full { reason, .. }) => {
+                    finding("Network", Verdict::Refuse, reason)
+                }
                 Err(other) => return Err(other),
             },
         });

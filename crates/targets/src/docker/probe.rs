@@ -155,6 +155,8 @@ mod tests {
             in_route: true,
             started_at: None,
             restarts: 0,
+            died: None,
+            changed: None,
         };
         Reachable { instance, address }
     }

@@ -1,7 +1,7 @@
 //! What the engine has, read and put into words: containers that carry our labels, and why one of
 //! them does not run.
 
-use super::{DockerTarget, error, labels, labels::Identity};
+use super::{DockerTarget, changed, error, labels, labels::Identity};
 use crate::{Result, names};
 use anyhow::anyhow;
 use bollard::{
@@ -13,6 +13,7 @@ use bollard::{
 };
 use domain::{
     id::RolloutId,
+    name::Name,
     route::Routed,
     slot::{PerSlot, Slot},
     target::{Instance, InstanceState, Place},
@@ -137,6 +138,19 @@ impl DockerTarget {
         Ok(reachable)
     }
 
+    /// What somebody changed on a container since it was made.
+    fn changed(&self, identity: &Identity, there: &ContainerInspectResponse) -> Option<String> {
+        let labels = there.config.as_ref()?.labels.as_ref()?;
+        let named = |key: &str| labels.get(key)?.parse::<Name>().ok();
+        let instance = names::instance(identity.slot, identity.maker, identity.number);
+        let expected = names::container_of(
+            &self.options.prefix,
+            (&named(labels::PROJECT)?, &named(labels::ENVIRONMENT)?, &named(labels::SERVICE)?),
+            &instance,
+        );
+        changed::found(labels, there, &expected)
+    }
+
     /// Asks the engine about each; one that went away meanwhile is left out.
     async fn inspected(&self, containers: Vec<Container>) -> Result<Vec<(Identity, Instance)>> {
         let engine = self.engine().await?;
@@ -144,7 +158,9 @@ impl DockerTarget {
             .map(|Container { id, identity, .. }| async move {
                 match engine.inspect_container(&id, None::<InspectContainerOptions>).await {
                     Ok(inspected) => {
-                        let instance = instance(id, &identity, &inspected)?;
+                        let (died, changed) =
+                            (self.deaths.of(&id), self.changed(&identity, &inspected));
+                        let instance = instance(id, &identity, &inspected, died, changed)?;
                         Ok(Some((identity, instance)))
                     }
                     Err(gone) if error::is_gone(&gone) => Ok(None),
@@ -163,19 +179,28 @@ fn instance(
     id: String,
     identity: &Identity,
     inspected: &ContainerInspectResponse,
+    died: Option<String>,
+    changed: Option<String>,
 ) -> Result<Instance> {
     let state = inspected
         .state
         .as_ref()
         .ok_or_else(|| error::unreachable(anyhow!("the engine says nothing of {id}'s state")))?;
+    let condition = condition(state, identity.memory_bytes);
+    let died = match &condition {
+        InstanceState::Exited { why } => Some(why.clone()),
+        InstanceState::Starting | InstanceState::Running => died,
+    };
     Ok(Instance {
         id,
+        died,
+        changed,
         name: names::instance(identity.slot, identity.maker, identity.number),
         number: identity.number,
         maker: identity.maker,
         release: identity.release,
         configuration: identity.configuration,
-        state: condition(state, identity.memory_bytes),
+        state: condition,
         in_route: false,
         started_at: started_at(state),
         restarts: inspected.restart_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
@@ -210,13 +235,18 @@ fn condition(state: &ContainerState, memory_bytes: u64) -> InstanceState {
 /// Why a container ended, for people.
 fn why(state: &ContainerState, memory_bytes: u64) -> String {
     let error = state.error.as_deref().unwrap_or_default();
-    if state.oom_killed == Some(true) {
-        return format!("killed for memory (limit {} MiB)", memory_bytes >> 20);
-    }
-    if !error.is_empty() {
+    if !error.is_empty() && state.oom_killed != Some(true) {
         return format!("could not be started: {}", error::sentence(error));
     }
-    match state.exit_code {
+    ended(state.exit_code, state.oom_killed == Some(true), memory_bytes)
+}
+
+/// How a process ended, for people.
+pub(super) fn ended(exit_code: Option<i64>, out_of_memory: bool, memory_bytes: u64) -> String {
+    if out_of_memory {
+        return format!("killed for memory (limit {} MiB)", memory_bytes >> 20);
+    }
+    match exit_code {
         Some(0) => "ended by itself (exit code 0)".to_owned(),
         Some(code @ 129..=192) => {
             let signal = match code - 128 {

@@ -64,7 +64,7 @@ impl DockerTarget {
     ) -> Result<()> {
         let (wanted, others): (Vec<_>, Vec<_>) =
             there.into_iter().partition(|container| is_wanted(&container.identity, plan));
-        let orders = self.orders(claim, slot, plan, &routed, &wanted).await;
+        let orders = self.orders(claim, slot, plan, &routed, &wanted, true).await;
         let ordered = orders.iter().flatten().map(|order| &order.identity);
         let identities = wanted.iter().map(|container| &container.identity).chain(ordered);
         let mut addresses = routes::upstreams(identities, slot, plan.maker);
@@ -99,7 +99,11 @@ impl DockerTarget {
             there.iter().filter(|one| is_wanted(&one.identity, plan)).cloned().collect();
         let before = upstreams(&routed, slot).to_vec();
         // While the route still names the addresses of those that are gone.
-        let orders = self.orders(claim, slot, plan, &routed, &wanted).await;
+        // If nobody is left, who comes gets other addresses: the route keeps the old ones, and would
+        // send requests to whoever is only starting there.
+        let serves = |one: &Container| one.state == State::RUNNING && is_in(&before, one);
+        let served = there.iter().any(|one| belongs(one) && serves(one));
+        let orders = self.orders(claim, slot, plan, &routed, &wanted, served).await;
         if !orders.as_ref().is_ok_and(Vec::is_empty) {
             let members = members(there.iter().filter(|one| belongs(one)), &HashSet::new());
             let addresses = live::addresses(upstreams(&routed, slot), &members);
@@ -155,6 +159,48 @@ impl DockerTarget {
             self.tidy_network(place).await?;
         }
         Ok(())
+    }
+
+    /// `Target::stop`.
+    pub(super) async fn rest(
+        &self,
+        claim: &Claim,
+        place: &Place,
+        slot: Slot,
+        instance: &str,
+    ) -> Result<()> {
+        let routed = self.fenced(claim, place).await?;
+        let there = self.containers_of(place, Some(slot)).await?;
+        let Some(one) = there.iter().find(|one| one.id == instance) else { return Ok(()) };
+        let addresses = upstreams(&routed, slot);
+        if let (true, Some(mut route)) = (is_in(addresses, one), routed.route.clone()) {
+            let another = there.iter().any(|other| {
+                other.id != one.id && other.state == State::RUNNING && is_in(addresses, other)
+            });
+            if routed.live() == Some(slot) && !another {
+                return Err(error::router_refused(format!(
+                    "nobody else in {slot} would be left to answer. Start another instance first."
+                )));
+            }
+            let address = one.identity.endpoint();
+            route.upstreams.of_mut(slot).retain(|there| Some(*there) != address);
+            route.rollout = claim.rollout;
+            return self.put(claim, routed, route).await.map(drop);
+        }
+        let engine = self.engine().await?;
+        let told = lock(&self.told).get(&one.id).map(Instant::elapsed);
+        match (one.state, told) {
+            (State::RUNNING | State::STOPPING, None) => {
+                tell(engine, &one.id).await?;
+                lock(&self.told).insert(one.id.clone(), Instant::now());
+                Ok(())
+            }
+            (State::RUNNING | State::STOPPING, Some(since)) if since >= self.options.grace => {
+                kill(engine, &one.id, "SIGKILL").await
+            }
+            // Ended, or about to.
+            _ => Ok(()),
+        }
     }
 
     /// Writes a slot's addresses and the host names into the route, without moving traffic.
@@ -300,7 +346,11 @@ async fn tell(engine: &Docker, id: &str) -> Result<()> {
     };
     let signal = inspected.config.and_then(|config| config.stop_signal);
     let signal = signal.filter(|signal| !signal.is_empty()).unwrap_or_else(|| "SIGTERM".to_owned());
-    let options = KillContainerOptionsBuilder::default().signal(&signal).build();
+    kill(engine, id, &signal).await
+}
+
+async fn kill(engine: &Docker, id: &str, signal: &str) -> Result<()> {
+    let options = KillContainerOptionsBuilder::default().signal(signal).build();
     match engine.kill_container(id, Some(options)).await {
         // Gone, or not running any more.
         Err(error) if error::is_gone(&error) || error::is_conflict(&error) => Ok(()),

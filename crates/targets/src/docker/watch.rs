@@ -3,7 +3,7 @@
 //! A hint is no news: whoever hears one observes. So a stream that broke is replaced by a new one
 //! and a hint, and nothing is lost that the next observation does not see.
 
-use super::{DockerTarget, labels};
+use super::{DockerTarget, deaths::Deaths, labels};
 use crate::{DEADLINE, Hint};
 use bollard::{Docker, models::EventMessage, query_parameters::EventsOptionsBuilder};
 use futures::{
@@ -18,8 +18,10 @@ use std::{
 use uuid::Uuid;
 
 /// What of a container matters. Health checks of strangers' making and execs do not.
-const EVENTS: [&str; 9] =
-    ["create", "start", "die", "oom", "stop", "kill", "destroy", "pause", "unpause"];
+const EVENTS: [&str; 11] = [
+    "create", "start", "die", "oom", "stop", "kill", "destroy", "pause", "unpause", "update",
+    "rename",
+];
 
 /// How long after a stream broke the next one is asked for.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -29,6 +31,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 struct Watch {
     socket: PathBuf,
     installation: Uuid,
+    deaths: Deaths,
     heard: Heard,
 }
 
@@ -44,6 +47,7 @@ impl DockerTarget {
         let watch = Watch {
             socket: self.options.engine_socket.clone(),
             installation: self.options.installation,
+            deaths: self.deaths.clone(),
             heard: Heard::Never,
         };
         stream::unfold(watch, |mut watch| async move {
@@ -67,7 +71,8 @@ impl Watch {
                 tokio::time::sleep(AGAIN).await;
             }
             self.heard = Heard::Lost;
-            if let Some(events) = listen(&self.socket, self.installation).await {
+            if let Some(events) = listen(&self.socket, self.installation, self.deaths.clone()).await
+            {
                 self.heard = Heard::Events(events);
                 return Hint::All;
             }
@@ -77,7 +82,11 @@ impl Watch {
 
 /// A new stream, if the engine answers. Each connects anew: one that was restarted has another
 /// engine behind the same socket.
-async fn listen(socket: &Path, installation: Uuid) -> Option<BoxStream<'static, Hint>> {
+async fn listen(
+    socket: &Path,
+    installation: Uuid,
+    deaths: Deaths,
+) -> Option<BoxStream<'static, Hint>> {
     let seconds = crate::PULL_DEADLINE.as_secs();
     let engine =
         Docker::connect_with_unix(socket.to_str()?, seconds, bollard::API_DEFAULT_VERSION).ok()?;
@@ -90,9 +99,11 @@ async fn listen(socket: &Path, installation: Uuid) -> Option<BoxStream<'static, 
     let options = EventsOptionsBuilder::default().filters(&filters).build();
     let events = engine.events(Some(options)).boxed();
     // Owns the engine's client for as long as its events are read; ends with the first error.
-    let hints = stream::unfold((engine, events), |(engine, mut events)| async move {
+    let heard = (engine, events, deaths);
+    let hints = stream::unfold(heard, |(engine, mut events, deaths)| async move {
         let event = events.next().await?.ok()?;
-        Some((hint(event), (engine, events)))
+        deaths.note(&event);
+        Some((hint(event), (engine, events, deaths)))
     });
     Some(hints.boxed())
 }

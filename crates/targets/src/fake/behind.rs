@@ -69,6 +69,7 @@ pub enum Call {
     Traffic(PlacementId),
     CloseStreams(PlacementId, Slot),
     Remove(PlacementId, Slot),
+    Stop(PlacementId, Slot),
     Withdraw(PlacementId),
     Usage,
     Logs,
@@ -138,9 +139,15 @@ impl Fake {
 
     /// An instance dies and is started again by the engine.
     pub fn restart(&self, instance: &str) {
+        self.die(instance, "exit code 1");
+    }
+
+    /// An instance dies of something and is started again by the engine.
+    pub fn die(&self, instance: &str, why: &str) {
         self.behind(|machine| {
             for one in machine.containers.iter_mut().filter(|one| one.id == instance) {
                 one.restarts += 1;
+                one.died = Some(why.to_owned());
                 one.life = Life::Starting(Instant::now());
             }
         });
@@ -168,6 +175,20 @@ impl Fake {
                 one.life = Life::Exited(why.to_owned());
             }
         });
+    }
+
+    /// Somebody changes an instance by hand.
+    pub fn change_by_hand(&self, instance: &str, what: &str) {
+        self.behind(|machine| {
+            for one in machine.containers.iter_mut().filter(|one| one.id == instance) {
+                one.changed = Some(what.to_owned());
+            }
+        });
+    }
+
+    /// From now on nothing more can be made, for this reason; or can be again.
+    pub fn set_full(&self, why: Option<&str>) {
+        self.behind(|machine| machine.full = why.map(str::to_owned));
     }
 
     /// Somebody removes an instance by hand.

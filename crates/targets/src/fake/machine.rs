@@ -1,7 +1,7 @@
 //! The machine behind the fake: its containers.
 
 use super::{
-    Behaviour, Call,
+    Behaviour, Call, NAME,
     logs::{Followed, Log},
     lost, refused,
     registry::Registry,
@@ -9,7 +9,7 @@ use super::{
     stale,
 };
 use crate::{
-    Makers, Result,
+    Error, Makers, Result,
     live::{self, Is, Member},
     names,
 };
@@ -42,6 +42,8 @@ pub(super) struct Machine {
     pub calls: Vec<Call>,
     pub held: Held,
     pub lose_next_answer: bool,
+    /// Why nothing more can be made.
+    pub full: Option<String>,
     pub followed: Followed,
     pub boot: u64,
     pub started: i64,
@@ -81,6 +83,8 @@ pub(super) struct Container {
     pub address: u32,
     pub life: Life,
     pub restarts: u32,
+    pub died: Option<String>,
+    pub changed: Option<String>,
     pub started_at: Option<OffsetDateTime>,
     pub told: bool,
     pub log: Log,
@@ -109,6 +113,7 @@ impl Default for Machine {
             calls: Vec::new(),
             held: Held::default(),
             lose_next_answer: false,
+            full: None,
             followed: Followed::default(),
             boot: 1,
             started: now(),
@@ -144,6 +149,8 @@ impl Container {
             in_route: route.is_some_and(in_route),
             started_at: self.started_at,
             restarts: self.restarts,
+            died: self.died.clone(),
+            changed: self.changed.clone(),
         }
     }
 }
@@ -259,9 +266,19 @@ impl Machine {
         if live {
             self.keep_announced(installation, claim, slot, plan, shrinks)?;
         }
+        let mut known = route.clone();
+        let serves = |one: &Container| {
+            one.slot == slot
+                && matches!(one.life, Life::Running(_))
+                && route.upstreams.of(slot).contains(&one.address)
+        };
+        if live && !self.of(installation, claim.placement).any(serves) {
+            // Whoever comes where nobody is left comes in once it is ready.
+            known.upstreams.of_mut(slot).clear();
+        }
         let mut outcome = Ok(());
         for number in 1..=plan.size {
-            let made = self.make(installation, prefix, claim, slot, plan, number, &route);
+            let made = self.make(installation, prefix, claim, slot, plan, number, &known);
             if outcome.is_ok() {
                 outcome = made;
             }
@@ -308,6 +325,9 @@ impl Machine {
             }
             return Ok(());
         }
+        if let Some(reason) = self.full.clone() {
+            return Err(Error::Full { target: NAME.to_owned(), reason });
+        }
         let image = self.images.iter().find(|image| image.id == plan.image).ok_or_else(|| {
             refused(format!(
                 "the image {} is gone. Load or pull it again, or deploy another release.",
@@ -345,6 +365,8 @@ impl Machine {
             address: own.unwrap_or(id),
             life: Life::Starting(Instant::now()),
             restarts: 0,
+            died: None,
+            changed: None,
             started_at: None,
             told: false,
             log: Log::default(),
@@ -433,6 +455,42 @@ impl Machine {
         self.end(|one| {
             one.installation == installation && one.placement == place.placement && one.slot == slot
         });
+        Ok(())
+    }
+
+    pub fn stop(
+        &mut self,
+        installation: Uuid,
+        claim: &Claim,
+        slot: Slot,
+        instance: &str,
+    ) -> Result<()> {
+        self.fence(claim)?;
+        let route = self.routes.get(&claim.placement).cloned().unwrap_or_default();
+        let here: Vec<_> =
+            self.of(installation, claim.placement).filter(|one| one.slot == slot).collect();
+        let Some(one) = here.iter().find(|one| one.id == instance) else { return Ok(()) };
+        let is_in = |one: &Container| route.upstreams.of(slot).contains(&one.address);
+        if route.there && is_in(one) {
+            let runs = |one: &Container| matches!(one.life, Life::Running(_));
+            let another =
+                here.iter().any(|other| other.id != one.id && is_in(other) && runs(other));
+            if route.live == Some(slot) && !another {
+                return Err(refused(format!(
+                    "nobody else in {slot} would be left to answer. Start another instance first."
+                )));
+            }
+            let address = one.address;
+            if let Some(route) = self.routes.get_mut(&claim.placement) {
+                route.upstreams.of_mut(slot).retain(|there| *there != address);
+                route.written(claim.rollout, false);
+            }
+            return Ok(());
+        }
+        for one in self.containers.iter_mut().filter(|one| one.id == instance) {
+            one.told = true;
+            one.life = Life::Exited("ended by SIGTERM (exit code 143)".to_owned());
+        }
         Ok(())
     }
 

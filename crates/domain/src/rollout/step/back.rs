@@ -54,6 +54,9 @@ impl Stepping<'_> {
             }
             return self.pause(Trouble::NoWayBack { why: why.clone() });
         }
+        if let Some(Reply::NoRoom(why)) = &self.look.reply {
+            return self.pause(Trouble::NoRoom { why: why.clone() });
+        }
         if self.is_over(within) {
             let what = match &self.look.seen {
                 Ok(_) => format!("traffic did not go back within {within:?}"),
@@ -117,15 +120,20 @@ impl Stepping<'_> {
         self.stay(Some(Command::Empty(pinned.new)))
     }
 
-    pub(super) fn abort(mut self) -> Step {
-        self.answered = true;
-        let why = self.rollout.request.as_ref().map_or_else(String::new, |request| {
+    /// Who asked for the end, and why.
+    pub(super) fn asked_why(&self) -> String {
+        self.rollout.request.as_ref().map_or_else(String::new, |request| {
             if request.reason.is_empty() {
                 format!("{} asked for it", request.by_name)
             } else {
                 format!("{}: {}", request.by_name, request.reason)
             }
-        });
+        })
+    }
+
+    pub(super) fn abort(mut self) -> Step {
+        self.answered = true;
+        let why = self.asked_why();
         let Some(pinned) = self.state.pinned else {
             return self.end(Phase::Aborted, &why);
         };

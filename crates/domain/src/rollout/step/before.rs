@@ -27,9 +27,6 @@ impl Stepping<'_> {
         if !self.look.requester {
             return self.end(Phase::Aborted, "who asked for it may no longer sign in");
         }
-        if self.rollout.kind == Kind::Remove {
-            return self.end(Phase::Failed, "removing a placement is not offered");
-        }
         let (findings, warm_ready) = match &self.look.reply {
             Some(Reply::Findings { findings, warm_ready }) => (findings.clone(), *warm_ready),
             Some(Reply::Refused(why)) => return self.end(Phase::Failed, &why.clone()),
@@ -131,6 +128,9 @@ impl Stepping<'_> {
         };
         if let Some(Reply::Refused(why)) = &self.look.reply {
             return self.clean_up(Phase::Failed, &why.clone());
+        }
+        if let Some(Reply::NoRoom(why)) = &self.look.reply {
+            return self.pause(Trouble::NoRoom { why: why.clone() });
         }
         let new = seen.slots.of(pinned.new);
         if new.restarts >= CRASHES {

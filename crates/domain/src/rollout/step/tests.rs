@@ -1,7 +1,4 @@
-use super::{
-    super::{Kind, Pinned},
-    *,
-};
+use super::{super::Pinned, *};
 use crate::{
     id::{ConfigurationId, PlacementId, ReleaseId, RolloutId, UserId},
     policy::Policy,
@@ -138,6 +135,8 @@ fn replies() -> Vec<Option<Reply>> {
         Some(told(Some(Slot::Green))),
         Some(told(None)),
         Some(Reply::Refused("no".to_owned())),
+        Some(Reply::NoRoom("no /24 is free.".to_owned())),
+        Some(Reply::Withdrawn),
     ]
 }
 
@@ -402,6 +401,10 @@ impl World {
                 }))
             }
             Command::CloseStreams(_) => None,
+            Command::Withdraw => {
+                assert_eq!((self.routed, self.blue, self.green), (None, 0, 0));
+                Some(Reply::Withdrawn)
+            }
         }
     }
 
@@ -829,4 +832,107 @@ fn checks_of_the_release_that_never_answer_end_the_rollout() {
     let step = step(&rollout(Kind::Deploy, state, None), &late);
 
     assert_eq!(step.state.phase, Phase::CleaningUp);
+}
+
+/// Every phase, trouble, request, sight, reply, and both sides of every deadline of a removal.
+fn every_removal(mut check: impl FnMut(&Rollout, &Look<'_>, &Step)) {
+    for phase in Phase::ALL {
+        for first in [false, true] {
+            for trouble in troubles() {
+                for ask in [None, Some(Ask::Abort), Some(Ask::Retry)] {
+                    let mut state = state(phase, first, false);
+                    state.trouble.clone_from(&trouble);
+                    let rollout = rollout(Kind::Remove, state, ask);
+                    for seen in sights() {
+                        for reply in replies() {
+                            for hours in [0, 48] {
+                                let at = START + time::Duration::hours(hours);
+                                let look = look(at, seen.clone(), reply.clone());
+                                check(&rollout, &look, &step(&rollout, &look));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_removal_ends_nothing_that_still_gets_requests_and_starts_nothing() {
+    every_removal(|rollout, look, step| {
+        let at = || format!("{rollout:?}\n{look:?}\n{step:?}");
+        let seen = look.seen.as_ref().ok();
+        match step.command {
+            Some(Command::Empty(_)) => {
+                assert!(seen.is_some_and(|seen| seen.routed.is_none()), "{}", at());
+                assert_eq!(step.state.phase, Phase::CleaningUp, "{}", at());
+            }
+            Some(Command::Withdraw) => {
+                let empty = |slot| seen.is_some_and(|seen| seen.slots.of(slot).count == 0);
+                assert!(empty(Slot::Blue) && empty(Slot::Green), "{}", at());
+            }
+            Some(Command::Route(Some(slot))) => {
+                assert_eq!(
+                    (step.state.phase, slot),
+                    (Phase::SwitchingBack, Slot::Green),
+                    "{}",
+                    at()
+                );
+            }
+            Some(Command::CloseStreams(_) | Command::Route(None)) | None => {}
+            Some(other) => panic!("{other:?}: {}", at()),
+        }
+        let (was, now) = (&rollout.state, &step.state);
+        if was.phase.is_end() || was.trouble.is_some() && !step.answered {
+            assert_eq!((now, step.command), (was, None), "{}", at());
+        }
+        // It has succeeded only once the target itself said that the route is gone.
+        if now.phase == Phase::Succeeded && !was.phase.is_end() {
+            assert_eq!(look.reply, Some(Reply::Withdrawn), "{}", at());
+        }
+    });
+}
+
+#[test]
+fn a_removal_that_crashes_after_any_step_ends_with_nothing_left() {
+    let run = |crash| {
+        let mut world = World::new(false);
+        world.blue = 1;
+        let mut rollout = rollout(Kind::Remove, State::queued(START), None);
+        world.run(&mut rollout, crash);
+        (rollout.state.phase, world.history, world.routed, world.blue, world.green)
+    };
+
+    use Phase::*;
+    let phases = vec![Preflight, Switching, Draining, CleaningUp, Succeeded];
+    for crash in (0..20).map(Some).chain([None]) {
+        assert_eq!(run(crash), (Succeeded, phases.clone(), None, 0, 0), "crash after {crash:?}");
+    }
+}
+
+#[test]
+fn an_abort_of_a_removal_gives_the_requests_back_as_long_as_nothing_was_ended() {
+    for phase in [Phase::Switching, Phase::Draining] {
+        let rollout = rollout(Kind::Remove, state(phase, false, false), Some(Ask::Abort));
+
+        let step = step(&rollout, &look(START, sights()[9].clone(), None));
+
+        assert!(step.answered);
+        assert_eq!(step.state.phase, Phase::SwitchingBack);
+        assert_eq!(step.command, Some(Command::Route(Some(Slot::Green))));
+    }
+}
+
+#[test]
+fn a_pool_without_room_waits_for_a_person_and_does_not_count_against_the_release() {
+    let rollout = rollout(Kind::Deploy, state(Phase::Preparing, false, false), None);
+    let slots =
+        PerSlot { green: SlotSeen { running: 1, ..SlotSeen::default() }, ..PerSlot::default() };
+    let seen = Seen { routed: Some(Slot::Green), foreign: None, written_at: None, slots };
+
+    let step = step(&rollout, &look(START, Ok(seen), Some(Reply::NoRoom("no /24".to_owned()))));
+
+    assert_eq!(step.state.phase, Phase::Preparing);
+    assert!(matches!(step.state.trouble, Some(Trouble::NoRoom { .. })), "{step:?}");
 }
