@@ -6,6 +6,7 @@ mod builds;
 mod daily;
 mod logs;
 mod samples;
+mod registries;
 mod secrets;
 mod world;
 

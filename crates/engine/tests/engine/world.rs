@@ -8,8 +8,8 @@ use domain::{
     environment::Environment,
     history::{GENESIS, Prover},
     id::{
-        ConfigurationId, EnvironmentId, NodeId, PlacementId, ProjectId, ReleaseId, RolloutId,
-        SecretId, ServiceId, TargetId, UserId,
+        ConfigurationId, EnvironmentId, NodeId, PlacementId, ProjectId, PushId, RegistryId,
+        ReleaseId, RolloutId, SecretId, ServiceId, TargetId, UserId,
     },
     live::Message,
     name::{ContentId, VariableName},
@@ -215,6 +215,56 @@ impl World {
         store::configurations::add(&mut conn, self.id, &next, self.user, "Ana").await?;
         self.configuration = next.id;
         Ok(())
+    }
+
+    /// A registry, with a password where it has one.
+    pub async fn add_registry(
+        &self,
+        address: &str,
+        password: Option<&str>,
+        vault: &Vault,
+    ) -> anyhow::Result<RegistryId> {
+        let id = RegistryId(new());
+        let login = match password {
+            Some(password) => Some(store::registries::Login {
+                user: "robot".parse()?,
+                sealed: vault.seal(&domain::registry::sealed_about(id), password),
+            }),
+            None => None,
+        };
+        let new = store::registries::New {
+            id,
+            name: &"company".parse()?,
+            address: &address.parse()?,
+            login: login.as_ref(),
+            by: self.user,
+            by_name: "Ana",
+        };
+        store::registries::add(&mut *self.pool.acquire().await?, &new).await?;
+        Ok(id)
+    }
+
+    /// Asks for a push of a release to the registry at an address.
+    pub async fn push(
+        &self,
+        release: ReleaseId,
+        address: &str,
+        tag: &str,
+    ) -> anyhow::Result<PushId> {
+        let mut conn = self.pool.acquire().await?;
+        let known = store::registries::by_address(&mut conn, &address.parse()?).await?;
+        let id = PushId(new());
+        let push = store::pushes::New {
+            id,
+            release,
+            registry: known.context("a registry")?.id,
+            repository: &format!("{address}/demo/api").parse()?,
+            tags: &[tag.parse()?],
+            by: self.user,
+            by_name: "Ana",
+        };
+        store::pushes::add(&mut conn, &push).await?;
+        Ok(id)
     }
 
     pub async fn queue(&self, kind: Kind, release: ReleaseId) -> anyhow::Result<RolloutId> {

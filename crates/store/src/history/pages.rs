@@ -225,6 +225,7 @@ fn kinds(about: Option<&str>) -> Option<Vec<String>> {
             "route_restored",
             "route_foreign",
             "drift",
+            "image_fetched",
         ],
         "people" => &[
             "first_admin_made",
@@ -253,6 +254,13 @@ fn kinds(about: Option<&str>) -> Option<Vec<String>> {
             "secret_removed",
             "release_made",
             "source_changed",
+            "registry_added",
+            "registry_changed",
+            "registry_archived",
+            "push_rule_changed",
+            "push_asked",
+            "image_pushed",
+            "push_failed",
         ],
         "builds" => &[
             "source_changed",

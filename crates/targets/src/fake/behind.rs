@@ -116,6 +116,11 @@ impl Fake {
         self.behind(|machine| machine.registry.login = login);
     }
 
+    /// Transfers are begun and do not come to an end, while this is so.
+    pub fn hold_transfers(&self, held: bool) {
+        self.behind(|machine| machine.registry.held = held);
+    }
+
     /// What the registry answers to everything from now on. `None`: it is well again.
     pub fn trouble_registry(&self, with: Option<Standing>) {
         self.behind(|machine| machine.registry.unwell = with);

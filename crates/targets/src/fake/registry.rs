@@ -12,7 +12,10 @@ use domain::{
     registry::{Progress, Standing},
     release::ImageFacts,
 };
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// The one there is, under every address.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(super) struct Registry {
     pub login: Option<(String, String)>,
     /// What it answers to everything, while it is not well.
     pub unwell: Option<Standing>,
+    /// Transfers do not come to an end.
+    pub held: bool,
     tags: HashMap<String, Digest>,
     there: HashMap<Digest, ImageFacts>,
     /// Which images are known on the machine to be where.
@@ -84,7 +89,14 @@ fn digest_of(image: &ContentId) -> Result<Digest> {
 }
 
 impl Fake {
+    async fn transfer(&self) {
+        while self.machine().registry.held {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(super) async fn send(&self, push: &Push<'_>, told: &Told) -> Result<Digest> {
+        self.transfer().await;
         let mut machine = self.called(Call::Registry)?;
         match machine.registry.standing(push.credentials) {
             Standing::Accepted => {}
@@ -112,6 +124,7 @@ impl Fake {
         credentials: Option<&Credentials>,
         told: &Told,
     ) -> Result<()> {
+        self.transfer().await;
         let mut machine = self.called(Call::Registry)?;
         let repository =
             reference.repository().ok_or_else(|| refused("the reference names no registry."))?;
