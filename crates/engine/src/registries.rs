@@ -5,20 +5,23 @@ use crate::{chain, context::Context, placement::Turn};
 use anyhow::Context as _;
 use domain::{
     history::{Deed, Subject},
-    id::{RegistryId, ReleaseId},
-    name::{ContentId, ImageReference, RegistryAddress},
-    registry::{Standing, sealed_about, tag_finding},
+    id::{RegistryId, ReleaseId, ServiceId},
+    name::{ContentId, Digest, ImageReference, ImageTag, RegistryAddress, Repository},
+    registry::{
+        Standing, sealed_about, tag_finding,
+        tags::{BuiltFrom, tags},
+    },
     release::ImageFacts,
     target::{Finding, Verdict},
     view::InquiryAnswer,
 };
-use std::time::Duration;
+use std::{fmt, time::Duration};
 use store::{
     Pool, history::NewEntry, placements::Placement, registries::Registry, rollouts::Current,
 };
 use targets::{
     Error,
-    registry::{Credentials, Told},
+    registry::{Credentials, Push, Told},
 };
 use tracing::debug;
 
@@ -119,6 +122,59 @@ pub(crate) async fn look_up(
         remember(context, &facts.id).await?;
     }
     Ok(facts)
+}
+
+/// Where what a build made goes.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    registry: RegistryId,
+    repository: Repository,
+    tags: Vec<ImageTag>,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tags: Vec<_> = self.tags.iter().map(ImageTag::as_str).collect();
+        write!(f, "{} as {}", self.repository, tags.join(", "))
+    }
+}
+
+/// Where the images of a service go, under the tags that fit what was built. `None`: none does.
+pub(crate) async fn destination(
+    context: &Context,
+    service: ServiceId,
+    built: &BuiltFrom,
+) -> anyhow::Result<Option<Destination>> {
+    let mut conn = context.pool.acquire().await?;
+    let rule = store::registries::rule(&mut conn, service).await?;
+    let rule = rule.context("It is not said any more where the images of this service go.")?;
+    let tags = tags(&rule.tags, built);
+    let goes = Destination { registry: rule.registry, repository: rule.repository, tags };
+    Ok((!goes.tags.is_empty()).then_some(goes))
+}
+
+/// Sends what a build made, and remembers by which digest it can be fetched. Dropping it ends it.
+pub(crate) async fn push_built(
+    context: &Context,
+    image: &ContentId,
+    goes: &Destination,
+    told: &Told,
+) -> anyhow::Result<Digest> {
+    let credentials = credentials_of(context, goes.registry).await?;
+    if credentials.is_some() {
+        let what = format!("to push what was built to {goes}");
+        tell_use(&context.pool, Subject::default(), &goes.repository.address(), what).await?;
+    }
+    let push = Push {
+        image,
+        to: &goes.repository,
+        tags: &goes.tags,
+        credentials: credentials.as_ref(),
+    };
+    let digest = context.target.push(&push, told).await?;
+    let mut conn = context.pool.acquire().await?;
+    store::pushes::remember_digest(&mut conn, image, &goes.repository, &digest, "pushed").await?;
+    Ok(digest)
 }
 
 /// Remembers by which digests an image that is there can be fetched again.

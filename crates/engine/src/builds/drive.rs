@@ -9,7 +9,7 @@ use super::{
     book::{Book, TELL_EVERY},
     place_for, remove,
 };
-use crate::{chain, context::Context};
+use crate::{chain, context::Context, registries};
 use domain::{
     build::{
         Ending, Phase, StepCount, name_for,
@@ -18,6 +18,7 @@ use domain::{
     history::Deed,
     id::ReleaseId,
     log::{LogLine, Source, text::shown},
+    registry::{Progress, tags::BuiltFrom},
     release::{ImageFacts, Release},
     source::{Checkout, GitRef},
 };
@@ -52,6 +53,8 @@ const FIND_FOR: Duration = Duration::from_secs(60);
 const FORGET_WITHIN: Duration = Duration::from_secs(10);
 /// What a build is at that has not come to its first step.
 const FETCH: &str = "fetch";
+/// What it is at that has come past its last step.
+const PUSH: &str = "push";
 
 /// A build in the hands of this process.
 struct Job {
@@ -495,10 +498,63 @@ impl Job {
         }
     }
 
-    /// Sends the image to the service's repository.
+    /// Sends the image to where the service's images go. That it is there is no release yet.
     async fn push(&mut self) -> Result<Seen, Leave> {
-        let why = "This service names no repository to push to.";
-        Ok(failed(Some("push"), why.to_owned()))
+        let Some(image) = self.facts.as_ref().map(|facts| facts.id.clone()) else {
+            let why = "The engine did not say what the image is.".to_owned();
+            return Ok(failed(Some(PUSH), why));
+        };
+        let fetched = self.checkout.as_ref().map(|checkout| &checkout.commit);
+        let Some(commit) = fetched.or(self.claimed.commit.as_ref()) else {
+            let why = "Nobody knows any more which commit it was built from.".to_owned();
+            return Ok(failed(Some(PUSH), why));
+        };
+        let branch = match (&self.checkout, &self.claimed.asked) {
+            (Some(Checkout { branch: Some(branch), .. }), _) | (_, GitRef::Branch(branch)) => {
+                Some(branch.to_string())
+            }
+            _ => None,
+        };
+        let built =
+            BuiltFrom { commit: commit.short().to_owned(), branch, tag: self.tag.clone() };
+        let context = self.context.clone();
+        let goes = registries::destination(&context, self.claimed.service, &built).await;
+        let goes = match goes {
+            Ok(Some(goes)) => goes,
+            Ok(None) => {
+                self.book.say("None of the service's tags fits this commit: nothing is pushed.");
+                return Ok(Seen::Pushed);
+            }
+            Err(error) => return Ok(failed(Some(PUSH), registries::said(&error))),
+        };
+        self.book.say(format!("Pushing to {goes}"));
+        let (told, mut progress) = watch::channel(Progress::default());
+        let mut pushing = pin!(registries::push_built(&context, &image, &goes, &told));
+        loop {
+            let next = async {
+                tokio::select! {
+                    done = &mut pushing => Some(done),
+                    _ = progress.changed() => None,
+                }
+            };
+            match self.until_cut(next).await {
+                Err(Cut::Saw(seen)) => return Ok(seen),
+                Err(Cut::Leave) => return Err(Leave),
+                Ok(None) => {
+                    let now = progress.borrow_and_update().clone();
+                    let (kib, of) = (now.bytes.div_ceil(1024), now.of_bytes.div_ceil(1024));
+                    self.book.progress(&format!("{kib} of {of} KiB sent {}", now.says));
+                }
+                Ok(Some(Ok(digest))) => {
+                    self.book.progress("");
+                    self.book.say(format!("Pushed, digest {digest}"));
+                    return Ok(Seen::Pushed);
+                }
+                Ok(Some(Err(error))) => {
+                    return Ok(failed(Some(PUSH), registries::said(&error)));
+                }
+            }
+        }
     }
 
     fn name_of(&self, step: Option<u32>) -> Option<String> {

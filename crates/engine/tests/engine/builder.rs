@@ -85,7 +85,8 @@ impl Hand {
     }
 }
 
-fn facts(build: BuildId) -> ImageFacts {
+/// The image that a build makes.
+pub fn facts(build: BuildId) -> ImageFacts {
     let hex = build.0.simple();
     ImageFacts {
         id: format!("sha256:{hex}{hex}").parse().expect("an id"),

@@ -1,13 +1,14 @@
 //! Builds from the queue to their end, cut off wherever one can be cut off.
 
 use crate::{
-    builder::{Directory, Hand, How},
+    builder::{Directory, Hand, How, facts},
     world::World,
 };
 use anyhow::Context;
 use domain::{
     build::{Phase, SIZE_BUDGET_BYTES, Source, view::BuildRow},
     id::{BuildId, GrantId},
+    registry::{PushRule, Standing, tags},
     role::{Role, Scope},
     source::Recipe,
 };
@@ -17,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 use store::builds::{self, pages};
 use tokio::time::Instant;
 use uuid::Uuid;
+use vault::Vault;
 
 /// A world in which is built.
 struct Yard {
@@ -48,6 +50,10 @@ impl Yard {
     }
 
     async fn ask(&self) -> anyhow::Result<BuildId> {
+        self.ask_for(false).await
+    }
+
+    async fn ask_for(&self, pushes: bool) -> anyhow::Result<BuildId> {
         let source = Source {
             url: "https://git.example.org/team/api.git".parse()?,
             default_ref: "main".parse()?,
@@ -60,7 +66,7 @@ impl Yard {
             batch: None,
             asked: &source.default_ref,
             source: &source,
-            pushes: false,
+            pushes,
             by: self.world.user,
             by_name: "Ana",
         };
@@ -147,6 +153,56 @@ async fn a_build_makes_a_release_and_tells_of_every_phase(pool: PgPool) -> anyho
     assert!(heard.contains("compiling"), "{heard}");
     yard.world.until("cleared", async || Ok(yard.is_clean())).await?;
     assert!(yard.world.prove().await?);
+    engine.stop().await;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_build_is_a_release_only_after_its_push_and_none_when_it_can_not_be_pushed(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let yard = Yard::new(pool).await?;
+    let vault = Vault::in_memory();
+    let registry = yard.world.add_registry("registry.example.org", None, &vault).await?;
+    let rule = PushRule {
+        registry,
+        repository: "registry.example.org/demo/api".parse()?,
+        tags: tags::read("{commit}\n{version}")?,
+        after_build: true,
+    };
+    let mut conn = yard.world.pool.acquire().await?;
+    store::registries::set_rule(&mut conn, yard.world.service, &rule).await?;
+    let build = yard.ask_for(true).await?;
+    yard.world.target.add_image(facts(build));
+    let engine = yard.start(1).await?;
+
+    let row = yard.until(build, Phase::Succeeded).await?;
+
+    assert!(row.release.is_some());
+    let digests = store::pushes::digests(&mut conn, &facts(build).id).await?;
+    assert_eq!(digests[0].repository, rule.repository);
+    let log = yard.log(build).await?;
+    assert!(log.contains("Pushing to registry.example.org/demo/api as 01234567"), "{log}");
+    assert!(log.contains(digests[0].digest.as_str()), "{log}");
+
+    // The registry is away: there is an image, and no release of it.
+    yard.world.target.trouble_registry(Some(Standing::Slow));
+    let build = yard.ask_for(true).await?;
+    yard.world.target.add_image(facts(build));
+    let row = yard.until(build, Phase::Failed).await?;
+    let ending = row.ending.context("an ending")?;
+    assert_eq!(ending.step.as_deref(), Some("push"));
+    assert!(ending.why.contains("did not answer in time"), "{}", ending.why);
+    assert!(row.release.is_none());
+
+    // A transfer that is under way is dropped when somebody says stop.
+    yard.world.target.trouble_registry(None);
+    yard.world.target.hold_transfers(true);
+    let build = yard.ask_for(true).await?;
+    yard.world.target.add_image(facts(build));
+    yard.until(build, Phase::Pushing).await?;
+    yard.cancel(build).await?;
+    yard.until(build, Phase::Cancelled).await?;
     engine.stop().await;
     Ok(())
 }
