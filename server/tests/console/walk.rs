@@ -47,8 +47,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /projects/{project}/services/{service}/source", "", "- ? + + + + +"),
     ("GET /projects/{project}/builds", "", "- ? + + + + +"),
     ("GET /builds", "", "- + + + + + +"),
-    // A build that is not there.
-    ("GET /builds/{id}", "", "- ? ? ? ? ? ?"),
+    ("GET /builds/{id}", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/configuration", "", "- ? + + + + +"),
     ("GET /projects/{project}/services/{service}/promote/{environment}", "open", "- ? + + + + +"),
     (
@@ -365,7 +364,6 @@ impl Things {
             .replace("/builds/{id}", &format!("/builds/{}", self.build))
             .replace("/releases/{id}", &format!("/releases/{}", self.release))
             .replace("/rollouts/{id}", &format!("/rollouts/{}", self.rollout))
-            .replace("/builds/{id}", &format!("/builds/{}", uuid::Uuid::now_v7()))
             .replace("/people/{id}", &format!("/people/{}", self.person))
     }
 
