@@ -334,9 +334,14 @@ impl Control {
     }
 
     /// Whether the image of the next build goes to a repository. Pinned when it is asked for.
-    #[allow(clippy::unused_async)] // Which services name a repository is a row of its own.
-    async fn pushes(&self, _: &mut Tx, _: &Asked, _: ServiceId) -> Result<bool, Problem> {
-        Ok(false)
+    async fn pushes(
+        &self,
+        tx: &mut Tx,
+        asked: &Asked,
+        service: ServiceId,
+    ) -> Result<bool, Problem> {
+        let rule = store::registries::rule(tx, service).await.or_problem(&asked.origin)?;
+        Ok(rule.is_some_and(|rule| rule.after_build))
     }
 }
 
