@@ -7,9 +7,9 @@ use crate::pages::{
     invitation::InvitationPage, invitations::InvitationsPage, logs::LogsPage,
     new_release::NewReleasePage, new_service::NewServicePage, not_found::NotFound,
     people::PeoplePage, person::PersonPage, project::ProjectPage,
-    project_builds::ProjectBuildsPage, projects::ProjectsPage, promotion::PromotionPage, registries::RegistriesPage,
-    release::ReleasePage, rollout::RolloutPage, search::SearchPage, service::ServicePage,
-    service_edit::ServiceEditPage, sign_in::SignInPage, source::SourcePage,
+    project_builds::ProjectBuildsPage, projects::ProjectsPage, promotion::PromotionPage,
+    registries::RegistriesPage, release::ReleasePage, rollout::RolloutPage, search::SearchPage,
+    service::ServicePage, service_edit::ServiceEditPage, sign_in::SignInPage, source::SourcePage,
 };
 use leptos::prelude::*;
 use leptos_router::{

@@ -1,8 +1,8 @@
 //! One service: where it runs, what can be rolled out, what it is told and may use.
 
 mod configuration;
-mod flag;
 mod elsewhere;
+mod flag;
 mod here;
 mod lists;
 mod pipeline;

@@ -165,12 +165,8 @@ pub(crate) async fn push_built(
         let what = format!("to push what was built to {goes}");
         tell_use(&context.pool, Subject::default(), &goes.repository.address(), what).await?;
     }
-    let push = Push {
-        image,
-        to: &goes.repository,
-        tags: &goes.tags,
-        credentials: credentials.as_ref(),
-    };
+    let push =
+        Push { image, to: &goes.repository, tags: &goes.tags, credentials: credentials.as_ref() };
     let digest = context.target.push(&push, told).await?;
     let mut conn = context.pool.acquire().await?;
     store::pushes::remember_digest(&mut conn, image, &goes.repository, &digest, "pushed").await?;

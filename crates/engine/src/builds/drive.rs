@@ -515,8 +515,7 @@ impl Job {
             }
             _ => None,
         };
-        let built =
-            BuiltFrom { commit: commit.short().to_owned(), branch, tag: self.tag.clone() };
+        let built = BuiltFrom { commit: commit.short().to_owned(), branch, tag: self.tag.clone() };
         let context = self.context.clone();
         let goes = registries::destination(&context, self.claimed.service, &built).await;
         let goes = match goes {

@@ -5,8 +5,8 @@ mod builder;
 mod builds;
 mod daily;
 mod logs;
-mod samples;
 mod registries;
+mod samples;
 mod secrets;
 mod world;
 
