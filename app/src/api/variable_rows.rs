@@ -121,8 +121,7 @@ mod tests {
         struct Posted {
             rows: Vec<VariableRow>,
         }
-        let read: Posted =
-            server_fn::serde_qs::Config::new().max_depth(5).deserialize_str(posted).expect("rows");
+        let read: Posted = serde_qs::Config::new(5, false).deserialize_str(posted).expect("rows");
         assert_eq!(read.rows.len(), 2);
         assert_eq!((&*read.rows[0].value, &*read.rows[1].name), ("1", "B"));
     }
