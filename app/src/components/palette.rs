@@ -38,7 +38,7 @@ pub fn PaletteButton() -> impl IntoView {
         opener.open();
     };
     view! {
-        <form class="find" action="/search" method="get" role="search">
+        <form class="find" action="/search" method="get" role="search" aria-label="Everything">
             <button
                 type="submit"
                 aria-haspopup="dialog"

@@ -204,9 +204,6 @@ fn checked(policy: &Policy) -> Result<(), Problem> {
     if policy.approvals > 0 {
         return wrong("approvals", "Approvals are not offered yet: this is 0.");
     }
-    if policy.promote_by_hand {
-        return wrong("promote_by_hand", "Promotion by hand is not offered yet: leave it off.");
-    }
     if policy.passes == 0 {
         return wrong("passes", "At least one pass, or nothing is verified.");
     }

@@ -57,6 +57,26 @@ impl ImageFacts {
     }
 }
 
+/// Whether an instance that says so of itself is of the release.
+///
+/// `v1.2.0` and `1.2.0` are one version: tags carry the letter and programs mostly do not. A second
+/// release of one tag is called `1.2.0-2`, and its image still says `1.2.0`; where the tag itself is
+/// `1.2.0-2`, it has to say that.
+#[must_use]
+pub fn is_version_of(said: &str, name: &ReleaseName, reference: &ImageReference) -> bool {
+    let plain = |version: &str| match version.strip_prefix('v') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest.to_owned(),
+        _ => version.to_owned(),
+    };
+    let is = |version: &str| plain(version) == plain(said);
+    let (name, tag) = (name.as_str(), reference.tag());
+    let is_ours = |count: &str| !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
+    let before_ours = name.rsplit_once('-').filter(|(_, count)| is_ours(count));
+    is(name)
+        || tag.is_some_and(is)
+        || tag != Some(name) && before_ours.is_some_and(|(before, _)| is(before))
+}
+
 /// The name of a new release: the tag, else the short content id; `-2` and so on where taken.
 pub fn name_for(
     reference: &ImageReference,
@@ -82,6 +102,24 @@ pub(crate) fn free_name(plain: &str, taken: &[String]) -> Result<ReleaseName, Wr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instance_is_of_a_release_by_its_version_with_or_without_the_letter() {
+        let is = |said: &str, name: &str, reference: &str| {
+            let (name, reference) = (name.parse().expect("good"), reference.parse().expect("good"));
+            is_version_of(said, &name, &reference)
+        };
+
+        assert!(is("1.2.0", "1.2.0", "hello:1.2.0"));
+        assert!(is("1.2.0", "v1.2.0", "built:x"));
+        assert!(is("v1.2.0", "1.2.0", "built:x"));
+        assert!(is("1.2.0", "v1.2.0-2", "built:x"), "the second of one tag");
+        assert!(is("1.2.0", "1.2.0-2", "hello:1.2.0"));
+        assert!(!is("1.2.0", "1.2.0-2", "hello:1.2.0-2"), "its own tag says -2");
+        assert!(!is("1.2.0", "1.2.1", "hello:1.2.1"));
+        assert!(!is("ersion", "version", "hello:version"), "a word is no version");
+        assert!(!is("", "v1.2.0", "built:x"));
+    }
 
     #[test]
     fn a_release_is_named_by_its_tag_else_by_its_content() {

@@ -4,6 +4,7 @@
 use crate::{chain, placement::Turn, registries, told::told};
 use domain::{
     id::RolloutId,
+    release::is_version_of,
     rollout::{
         Kind, Rollout, State,
         step::{Command, Reply, Routed},
@@ -321,9 +322,8 @@ async fn gates(turn: &Turn<'_>, current: &Current, state: &State) -> Option<Repl
                 break;
             }
         };
-        // A second release of one tag is called 1.0.0-2, and its image still says 1.0.0.
-        let tag = current.parts.release.reference.tag();
-        if said != wanted && Some(said.as_str()) != tag {
+        let release = &current.parts.release;
+        if !is_version_of(&said, &release.name, &release.reference) {
             gate.verdict = Verdict::Refuse;
             gate.detail = format!("instance {} says {said}", answer.number);
             break;
