@@ -37,6 +37,8 @@ test('promotion by hand: seen at its preview address, promoted by another, and i
   await page.goto('/environments');
   await hydrated(page);
   await expect(page.getByText(/A person promotes it, within/)).toHaveCount(1);
+  await page.goto('/environments/local');
+  await hydrated(page);
   await expect(page.getByLabel('A person promotes between verified and the switch').first()).toBeChecked();
 
   const rollout = await demo.deploys(await demo.release(IMAGES.v2));

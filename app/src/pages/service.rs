@@ -50,7 +50,7 @@ pub fn ServicePage() -> impl IntoView {
     pipeline::provide();
     configuration::provide();
     source::provide();
-    elsewhere::provide();
+    elsewhere::provide(page);
 
     view! {
         <Loaded page=page draw=|page| view! { <Service page /> }.into_any() />

@@ -1,7 +1,7 @@
 //! Where a service is not, and could be placed.
 
 use crate::{
-    api::acts::PlaceService,
+    api::{Answer, acts::PlaceService},
     components::{
         ask::Actions,
         form::{Form, Send},
@@ -10,10 +10,15 @@ use crate::{
 use domain::view::ServicePage as Page;
 use leptos::prelude::*;
 
-/// Lays the actions of these forms ready for a page.
-pub fn provide() {
+/// Lays the actions of these forms ready for a page. It does not follow a placement that it has not
+/// seen yet, so what is placed asks for it again.
+pub fn provide(page: Resource<Answer<Page>>) {
     Actions::<PlaceService>::provide();
+    provide_context(Placed(page));
 }
+
+#[derive(Clone, Copy)]
+struct Placed(Resource<Answer<Page>>);
 
 /// A line for each environment, with the button.
 #[component]
@@ -21,6 +26,7 @@ pub fn Elsewhere(page: Page) -> impl IntoView {
     if page.elsewhere.is_empty() {
         return ().into_any();
     }
+    let Placed(page_here) = expect_context();
     let home = format!("/projects/{}/services/{}", page.project, page.name);
     view! {
         <section aria-labelledby="elsewhere">
@@ -36,6 +42,11 @@ pub fn Elsewhere(page: Page) -> impl IntoView {
                             ("back", home.clone()),
                         ];
                         let action = Actions::<PlaceService>::of(&environment.to_string());
+                        Effect::new(move |_| {
+                            if action.value().with(|placed| matches!(placed, Some(Ok(_)))) {
+                                page_here.refetch();
+                            }
+                        });
                         view! {
                             <li>
                                 <b>{name.to_string()}</b>
