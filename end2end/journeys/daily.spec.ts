@@ -181,7 +181,7 @@ test('a change by hand is on the board within five seconds and put back by a rol
   await page.goto('/projects/demo/services/drifts');
   await hydrated(page);
   await page.getByRole('button', { name: 'Place it in local' }).click();
-  await expect(page.getByRole('heading', { name: 'local', exact: true })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'local', exact: true, level: 2 })).toBeVisible();
   await demo.ends(await demo.deploys(await demo.release(IMAGES.v2)));
 });
 
