@@ -86,7 +86,7 @@ impl Control {
         asked: &Asked,
         id: PlacementId,
     ) -> Result<Placement, Problem> {
-        let found = store::placements::load(conn, id).await.or_problem(&asked.origin)?;
+        let found = store::placements::load_ever(conn, id).await.or_problem(&asked.origin)?;
         let placement = found.ok_or_else(|| Problem::not_found("service"))?;
         self.permit(asked, Action::View, &places::of_placement(&placement, "service")).await?;
         Ok(placement)
@@ -103,7 +103,8 @@ impl Control {
         let missing = || Problem::not_found("rollout");
         let shown =
             store::rollouts::pages::load(conn, id).await.or_problem(origin)?.ok_or_else(missing)?;
-        let placement = store::placements::load(conn, shown.placement)
+        // What was removed since has its past still.
+        let placement = store::placements::load_ever(conn, shown.placement)
             .await
             .or_problem(origin)?
             .ok_or_else(missing)?;

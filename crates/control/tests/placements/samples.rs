@@ -70,4 +70,12 @@ async fn who_may_see_a_service_sees_its_past_and_nobody_else(pool: PgPool) {
     }
     let refused = control.course_of(&world.admin, local, Some(rollout), Range::Week).await;
     assert_eq!(refused.expect_err("of another place"), Problem::not_found("rollout"));
+
+    sqlx::query("update placements set archived_at = now(), holder = null where id = $1")
+        .bind(staging.0)
+        .execute(&world.pool)
+        .await
+        .expect("removed");
+    let told = control.past_of_rollout(&sees, rollout).await.expect("what was removed has a past");
+    assert_eq!(told.placement, staging);
 }
