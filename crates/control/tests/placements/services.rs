@@ -229,7 +229,6 @@ async fn a_spec_and_a_policy_are_told_with_before_and_after(pool: PgPool) {
     assert_eq!(rows[rows.len() - 1].changes[0].what, "protected");
     let wrong = [
         (Policy { approvals: 1, ..policy.clone() }, "approvals"),
-        (Policy { promote_by_hand: true, ..policy.clone() }, "promote_by_hand"),
         (Policy { error_points: f64::NAN, ..policy.clone() }, "error_points"),
         (Policy { passes: 0, ..policy }, "passes"),
     ];
