@@ -6,6 +6,8 @@
 pub mod api;
 pub mod clock;
 pub mod components;
+#[cfg(feature = "ssr")]
+mod cookie;
 pub mod format;
 pub mod live;
 pub mod pages;

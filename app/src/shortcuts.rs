@@ -132,17 +132,7 @@ pub fn tooltip(path: &'static str) -> Signal<Option<String>> {
 #[cfg(feature = "ssr")]
 #[must_use]
 pub fn asked() -> Wanted {
-    let Some(parts) = use_context::<axum::http::request::Parts>() else {
-        return Wanted::On;
-    };
-    let cookies = parts.headers.get_all(axum::http::header::COOKIE);
-    cookies
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .map_or(Wanted::On, |(_, word)| Wanted::of(word))
+    crate::cookie::sent(COOKIE).map_or(Wanted::On, |word| Wanted::of(&word))
 }
 
 /// In a browser the page has what it was drawn with.

@@ -54,17 +54,7 @@ impl Theme {
 #[cfg(feature = "ssr")]
 #[must_use]
 pub fn asked() -> Theme {
-    let Some(parts) = use_context::<axum::http::request::Parts>() else {
-        return Theme::System;
-    };
-    let cookies = parts.headers.get_all(axum::http::header::COOKIE);
-    cookies
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .map_or(Theme::System, |(_, word)| Theme::of(word))
+    crate::cookie::sent(COOKIE).map_or(Theme::System, |word| Theme::of(&word))
 }
 
 /// The shell is drawn by the server only; in a browser the page has what it was drawn with.
