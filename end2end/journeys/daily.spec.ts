@@ -9,7 +9,7 @@ import { Person } from '../support/person.ts';
 import type { Pilothouse } from '../support/pilothouse.ts';
 import { expect, hydrated, test } from '../support/test.ts';
 
-test.use({ settings: [QUICK, { scope: 'worker' }] });
+test.use({ settings: [QUICK, { scope: 'worker' }], fresh: ['daily', { scope: 'worker' }] });
 
 test.beforeAll(async () => makeImages());
 

@@ -10,7 +10,7 @@ import { PASSWORD, Person, Refusal } from '../support/person.ts';
 import type { Pilothouse } from '../support/pilothouse.ts';
 import { expect, hydrated, test } from '../support/test.ts';
 
-test.use({ settings: [QUICK, { scope: 'worker' }] });
+test.use({ settings: [QUICK, { scope: 'worker' }], fresh: ['people', { scope: 'worker' }] });
 
 test.beforeAll(async () => makeImages());
 

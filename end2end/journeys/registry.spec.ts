@@ -25,7 +25,7 @@ const test = base.extend<object, { registry: Registry }>({
   ],
 });
 
-test.use({ settings: [QUICK, { scope: 'worker' }] });
+test.use({ settings: [QUICK, { scope: 'worker' }], fresh: ['registry', { scope: 'worker' }] });
 
 test.beforeAll(async () => makeImages());
 
