@@ -15,6 +15,7 @@ pub mod invitation;
 pub mod live;
 pub mod log;
 pub mod name;
+pub mod namespace;
 pub mod observing;
 pub mod outgoing;
 pub mod palette;

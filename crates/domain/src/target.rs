@@ -3,7 +3,9 @@
 
 use crate::{
     id::{ConfigurationId, PlacementId, ReleaseId, RolloutId},
-    name::{ContentId, HostName, Name, ReleaseName, VariableName},
+    name::{
+        ContentId, Digest, HostName, Name, RegistryUser, ReleaseName, Repository, VariableName,
+    },
     service::{Check, Limits, ServiceSpec},
     slot::{PerSlot, Slot},
 };
@@ -44,6 +46,9 @@ pub struct Plan {
     pub release_name: ReleaseName,
     pub configuration: ConfigurationId,
     pub image: ContentId,
+    /// Where a target that fetches images by itself gets it from. `None`: no registry is known to
+    /// have it.
+    pub pull: Option<Pull>,
     pub spec: ServiceSpec,
     /// Secrets among them.
     pub variables: PlanVariables,
@@ -52,6 +57,28 @@ pub struct Plan {
     pub size: u16,
     /// Whether the environment's policy lets an image run as root.
     pub root_allowed: bool,
+}
+
+/// An image in a registry, by what it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    pub repository: Repository,
+    pub digest: Digest,
+    /// `None`: everybody may fetch it.
+    pub login: Option<Login>,
+}
+
+/// By what a registry knows us. A secret is in it, so it is neither stored nor printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    pub user: RegistryUser,
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// What instances are told. The values of secrets are among them, so it is neither stored nor printed.

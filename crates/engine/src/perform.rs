@@ -141,6 +141,7 @@ pub(crate) fn plan(
         release_name: parts.release.name,
         configuration: parts.configuration.id,
         image: parts.release.image,
+        pull: None,
         spec: parts.release.spec,
         variables,
         limits: parts.configuration.limits,
