@@ -13,6 +13,7 @@ pub mod contract;
 pub mod docker;
 pub mod fake;
 pub mod git;
+pub mod kubernetes;
 mod live;
 pub mod names;
 pub mod outgoing;

@@ -1,0 +1,292 @@
+//! Kubernetes: instances in pods, traffic by a Service's selector.
+//!
+//! ```text
+//! kubernetes.rs      the driver: the trait, each call with its deadline
+//!   names.rs         how objects are called, and which of them are ours
+//!   objects.rs       a plan -> objects (pure)
+//!   apply.rs         writing objects, and whom they belong to
+//!   slots.rs         filling and emptying a slot, stopping an instance
+//!   route.rs         the active Service: claim, selector, revision
+//!   active.rs        the active Service, read (pure)
+//!   observe.rs       pods as the cluster has them -> instances in words
+//!   pods.rs          one pod, read (pure)
+//!   changed.rs       what somebody changed on an object since (pure)
+//!   probe.rs         asking pods and Services through the API server
+//!   check.rs preflight.rs watch.rs usage.rs logs.rs traffic.rs image.rs error.rs
+//! ```
+//!
+//! The active Service carries the claim: epoch, revision, and who wrote it when, as annotations.
+//! Every write names the resourceVersion it replaces, so of two that were made at once one loses,
+//! and a write of an older holder always does.
+
+mod check;
+mod error;
+mod image;
+mod logs;
+mod names;
+mod observe;
+mod preflight;
+mod probe;
+mod route;
+mod slots;
+mod traffic;
+mod usage;
+mod watch;
+
+use crate::{
+    Hint, Makers, Result, Target,
+    registry::{Credentials, Push, Told},
+};
+use anyhow::Context as _;
+use async_trait::async_trait;
+use domain::{
+    id::{PlacementId, RolloutId},
+    log::{LogLine, LogWish},
+    name::{ContentId, Digest, ImageReference, RegistryAddress, Repository},
+    namespace::NamespacePattern,
+    registry::Standing,
+    release::ImageFacts,
+    slot::Slot,
+    target::{
+        Answer, Claim, Finding, Observed, Place, Plan, Probe, RouteSeen, TargetFacts, Traffic,
+        Usage,
+    },
+};
+use error::Errors;
+use futures::stream::BoxStream;
+use kube::{Api, Client};
+use std::{fmt, time::Duration};
+use uuid::Uuid;
+
+/// How a cluster is reached, and what may be used of it.
+#[derive(Clone)]
+pub struct Options {
+    /// Whose objects these are. Two installations on one cluster never touch each other's.
+    pub installation: Uuid,
+    /// As people call the target.
+    pub name: String,
+    /// Where it is, and by what it knows us.
+    pub config: kube::Config,
+    /// In which namespace a project lives in an environment.
+    pub namespaces: NamespacePattern,
+    /// What the witness inside the cluster is made of. `None`: there is none.
+    pub probe_image: Option<ImageReference>,
+    /// How long a pod may take to end after it was told to.
+    pub grace: Duration,
+}
+
+impl Options {
+    /// The usual grace.
+    pub const GRACE: Duration = Duration::from_secs(10);
+}
+
+impl fmt::Debug for Options {
+    /// Without the configuration: credentials are in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("installation", &self.installation)
+            .field("name", &self.name)
+            .field("namespaces", &self.namespaces)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A cluster. Connects when it is first asked for something, and again whenever that is needed.
+pub struct KubernetesTarget {
+    options: Options,
+    client: Client,
+    errors: Errors,
+}
+
+impl fmt::Debug for KubernetesTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubernetesTarget").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl KubernetesTarget {
+    /// Calls nobody yet; must be made inside a runtime. Fails when the credentials are none that
+    /// can be used.
+    pub fn new(options: Options) -> anyhow::Result<Self> {
+        let mut config = options.config.clone();
+        config.connect_timeout = Some(crate::DEADLINE);
+        let client = Client::try_from(config).context("reading the target's credentials")?;
+        let errors = Errors::of(&options.name);
+        Ok(Self { options, client, errors })
+    }
+
+    /// To ask the API server directly.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The namespace of a place.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, when its name would be too long.
+    pub(crate) fn namespace(&self, place: &Place) -> Result<String> {
+        self.options
+            .namespaces
+            .fill(&place.project, &place.environment)
+            .map_err(|wrong| self.errors.refused(wrong.0))
+    }
+
+    /// The objects of one kind in the namespace of a place.
+    fn api<K>(&self, place: &Place) -> Result<Api<K>>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Ok(Api::namespaced(self.client.clone(), &self.namespace(place)?))
+    }
+}
+
+#[async_trait]
+impl Target for KubernetesTarget {
+    async fn check(&self) -> Result<TargetFacts> {
+        self.errors.in_time(check::check(self)).await
+    }
+
+    async fn preflight(&self, plan: &Plan, live: Option<Slot>) -> Result<Vec<Finding>> {
+        self.errors.in_time(preflight::preflight(self, plan, live)).await
+    }
+
+    async fn fence(&self, claim: &Claim, place: &Place) -> Result<()> {
+        self.errors.in_time(route::fence(self, claim, place)).await
+    }
+
+    async fn highest_epoch(&self, place: &Place) -> Result<Option<i64>> {
+        self.errors.in_time(route::highest_epoch(self, place)).await
+    }
+
+    async fn observe(&self, place: &Place) -> Result<Observed> {
+        self.errors.in_time(observe::observe(self, place)).await
+    }
+
+    async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()> {
+        self.errors.in_time(slots::fill(self, claim, slot, plan)).await
+    }
+
+    async fn probe(
+        &self,
+        place: &Place,
+        slot: Slot,
+        maker: RolloutId,
+        probe: &Probe,
+    ) -> Result<Vec<Answer>> {
+        probe::probe(self, place, slot, maker, probe).await
+    }
+
+    async fn route(
+        &self,
+        claim: &Claim,
+        place: &Place,
+        expected_revision: i64,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen> {
+        self.errors.in_time(route::switch(self, claim, place, expected_revision, live)).await
+    }
+
+    async fn refresh(&self, claim: &Claim, place: &Place, makers: &Makers) -> Result<RouteSeen> {
+        self.errors.in_time(route::refresh(self, claim, place, makers)).await
+    }
+
+    async fn restore(
+        &self,
+        claim: &Claim,
+        place: &Place,
+        expected_revision: i64,
+        makers: &Makers,
+        live: Option<Slot>,
+    ) -> Result<RouteSeen> {
+        let restored = route::restore(self, claim, place, expected_revision, makers, live);
+        self.errors.in_time(restored).await
+    }
+
+    async fn traffic(&self, place: &Place, since: i64) -> Result<Traffic> {
+        self.errors.in_time(traffic::traffic(self, place, since)).await
+    }
+
+    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<u64> {
+        self.errors.in_time(slots::close_streams(self, claim, place, slot)).await
+    }
+
+    async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {
+        self.errors.in_time(slots::empty(self, claim, place, slot)).await
+    }
+
+    async fn stop(&self, claim: &Claim, place: &Place, slot: Slot, instance: &str) -> Result<()> {
+        self.errors.in_time(slots::rest(self, claim, place, slot, instance)).await
+    }
+
+    async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()> {
+        self.errors.in_time(route::withdraw(self, claim, place)).await
+    }
+
+    async fn usage(&self, places: &[Place]) -> Result<Vec<(PlacementId, Vec<Usage>)>> {
+        self.errors.in_time(usage::usage(self, places)).await
+    }
+
+    fn watch(&self) -> BoxStream<'static, Hint> {
+        watch::watch(self)
+    }
+
+    fn logs(
+        &self,
+        place: &Place,
+        instance: &str,
+        wish: LogWish,
+    ) -> BoxStream<'static, Result<LogLine>> {
+        logs::logs(self, place, instance, wish)
+    }
+
+    async fn image(&self, reference: &ImageReference) -> Result<ImageFacts> {
+        image::image(self, reference).await
+    }
+
+    async fn pull(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+        told: &Told,
+    ) -> Result<()> {
+        image::pull(self, reference, credentials, told).await
+    }
+
+    async fn push(&self, push: &Push<'_>, told: &Told) -> Result<Digest> {
+        image::push(self, push, told).await
+    }
+
+    async fn try_registry(
+        &self,
+        address: &RegistryAddress,
+        credentials: Option<&Credentials>,
+    ) -> Result<Standing> {
+        image::try_registry(self, address, credentials).await
+    }
+
+    async fn points_to(
+        &self,
+        reference: &ImageReference,
+        credentials: Option<&Credentials>,
+    ) -> Result<Result<Digest, Standing>> {
+        image::points_to(self, reference, credentials).await
+    }
+
+    async fn digests(&self, image: &ContentId) -> Result<Vec<(Repository, Digest)>> {
+        image::digests(self, image).await
+    }
+
+    async fn keep_image(&self, image: &ContentId) -> Result<()> {
+        image::keep_image(self, image).await
+    }
+
+    async fn kept_images(&self) -> Result<Vec<ContentId>> {
+        image::kept_images(self).await
+    }
+
+    async fn release_image(&self, image: &ContentId) -> Result<()> {
+        image::release_image(self, image).await
+    }
+}
