@@ -1,10 +1,10 @@
 # Each target sets up what it needs. The steps are scripts in tools/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop dev test example load bench pictures sqlx setup
+.PHONY: help run stop dev test example load bench cluster cluster-down pictures sqlx setup
 
 help: ## Say what can be run
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## Build Pilothouse and start it; says where it is and how to sign in
 	@tools/run
@@ -26,6 +26,14 @@ load: ## Put load on a service: make load URL=http://... OPTIONS="--rate 500 --s
 
 bench: ## Measure what a request costs in the router, and in HAProxy
 	@tools/bench
+
+cluster: ## Start a real Kubernetes cluster of one node, for trying things out; says where its kubeconfig is
+	@tools/cluster up
+	@echo 'Its registry for Docker here and for the cluster:  tools/cluster registry DIR'
+	@echo 'To end it:                                         make cluster-down'
+
+cluster-down: ## End what `make cluster` started, and remove all of it
+	@tools/cluster down
 
 pictures: ## Take the screenshots of the README, of the real program (after make test)
 	@cd end2end && npx --no-install playwright test --config pictures.config.ts
