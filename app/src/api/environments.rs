@@ -26,13 +26,15 @@ pub async fn environment(environment: Name) -> Answer<EnvironmentPage> {
     Ok(control().environment(&asked()?, &environment).await?)
 }
 
-/// Changes the policy. Rollouts that have started keep the one they pinned.
+/// Changes the policy. Rollouts that have started keep the one they pinned. `based_on` is what the
+/// page showed, in the words of [`domain::policy::shown`]; empty: whatever it is now.
 #[server(prefix = "/api", endpoint = "environments/edit-policy")]
 pub async fn edit_policy(
     environment: EnvironmentId,
+    #[server(default)] based_on: String,
     #[server(flatten)] policy: PolicyForm,
 ) -> Answer<()> {
-    Ok(control().edit_policy(&asked()?, environment, policy.parse()?).await?)
+    Ok(control().edit_policy(&asked()?, environment, policy.parse()?, &based_on).await?)
 }
 
 /// Whether an environment asks for more than the ordinary. `protected` is `yes` or `no`.

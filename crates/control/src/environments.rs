@@ -7,7 +7,7 @@ use domain::{
     history::{Deed, Subject},
     id::{EnvironmentId, TargetId},
     name::Name,
-    policy::Policy,
+    policy::{Policy, shown},
     role::{Action, Scope},
     view::{EnvironmentCard, EnvironmentPage, EnvironmentsPage, HistoryFilter},
 };
@@ -81,14 +81,24 @@ impl Control {
     }
 
     /// Changes the policy. Rollouts that were asked for keep the one they pinned.
+    ///
+    /// `based_on` is what the page showed, in the words of [`shown`]; if it is another by now the
+    /// later edit is told, instead of taking the earlier one back. Empty: whatever it is.
     pub async fn edit_policy(
         &self,
         asked: &Asked,
         environment: EnvironmentId,
         policy: Policy,
+        based_on: &str,
     ) -> Result<(), Problem> {
         self.edit_environment(asked, environment, |before| {
             checked(&policy)?;
+            if !based_on.is_empty() && based_on != shown(&before.policy) {
+                return Err(Problem::conflict(
+                    "The policy was changed since this page was drawn. Nothing was saved: look at it \
+                     as it is now, and change it again.",
+                ));
+            }
             Ok(Environment { policy, ..before })
         })
         .await

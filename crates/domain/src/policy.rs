@@ -2,7 +2,7 @@
 
 mod differences;
 
-pub use differences::{differences, lines};
+pub use differences::{differences, lines, shown};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use crate::{
 };
 use domain::{
     id::EnvironmentId,
-    policy::{Policy, differences},
+    policy::{Policy, differences, shown},
 };
 use leptos::{
     html::Div,
@@ -116,7 +116,7 @@ pub(super) fn EditForm(
     policy: Policy,
     action: ServerAction<EditPolicy>,
 ) -> impl IntoView {
-    let hidden = vec![("environment", id.to_string())];
+    let hidden = vec![("environment", id.to_string()), ("based_on", shown(&policy))];
     let looked = use_query_map().with_untracked(PolicyForm::of_query);
     let open = looked.is_some() || came_back::<EditPolicy>(&hidden);
     let form = looked.clone().unwrap_or_else(|| PolicyForm::of(&policy));

@@ -145,7 +145,7 @@ impl Stage {
                 let name = if placement == self.open { "staging" } else { "production" };
                 let environment = self.world.environment(name).await;
                 let policy = Policy::of_new(name == "production");
-                control.edit_policy(asked, environment, policy).await
+                control.edit_policy(asked, environment, policy, "").await
             }
             other => panic!("{other} is not called"),
         }

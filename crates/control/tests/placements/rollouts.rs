@@ -271,7 +271,7 @@ async fn a_rollout_keeps_the_policy_and_the_configuration_of_its_start(pool: PgP
 
     let environment = world.environment("staging").await;
     let policy = domain::policy::Policy { passes: 7, ..before.rollout.policy.clone() };
-    world.control.edit_policy(&world.admin, environment, policy).await.expect("edited");
+    world.control.edit_policy(&world.admin, environment, policy, "").await.expect("edited");
     let none = domain::configuration::Variables::default();
     let variables = domain::configuration::Variables::parse("A=1", &none).expect("good");
     let limits = domain::service::Limits::DEFAULT;

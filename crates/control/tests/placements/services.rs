@@ -6,7 +6,7 @@ use domain::{
     error::Problem,
     history::Deed,
     name::{HostName, ReleaseName},
-    policy::Policy,
+    policy::{Policy, shown},
     role::{Role, Scope},
     service::{Exposure, Limits, Size},
     view::InquiryAnswer,
@@ -222,18 +222,28 @@ async fn a_spec_and_a_policy_are_told_with_before_and_after(pool: PgPool) {
 
     let production = world.environment("production").await;
     let policy = Policy { passes: 5, ..Policy::of_new(true) };
-    world.control.edit_policy(&world.admin, production, policy.clone()).await.expect("edited");
+    world.control.edit_policy(&world.admin, production, policy.clone(), "").await.expect("edited");
     world.control.set_protected(&world.admin, production, false).await.expect("edited");
     let rows = world.rows().await;
     assert_eq!(rows[rows.len() - 2].changes[0].what, "readiness passes");
     assert_eq!(rows[rows.len() - 1].changes[0].what, "protected");
+    // Of two who drew the page before, the later one is told.
+    let drawn = shown(&policy);
+    let edit = async |passes, based_on: &str| {
+        let policy = Policy { passes, ..policy.clone() };
+        world.control.edit_policy(&world.admin, production, policy, based_on).await
+    };
+    edit(6, &drawn).await.expect("nobody was before");
+    let later = edit(7, &drawn).await.expect_err("somebody was before");
+    assert_eq!((later.status(), world.rows().await.len()), (409, rows.len() + 1));
+
     let wrong = [
         (Policy { approvals: 1, ..policy.clone() }, "approvals"),
         (Policy { error_points: f64::NAN, ..policy.clone() }, "error_points"),
         (Policy { passes: 0, ..policy }, "passes"),
     ];
     for (policy, field) in wrong {
-        let refused = world.control.edit_policy(&world.admin, production, policy).await;
+        let refused = world.control.edit_policy(&world.admin, production, policy, "").await;
         assert_eq!(refused.expect_err("wrong").field(), Some(field));
     }
 }

@@ -44,6 +44,12 @@ pub fn differences(before: &Policy, after: &Policy) -> Vec<Change> {
         .collect()
 }
 
+/// A policy in one line, so that an edit can say of which one its page was drawn.
+#[must_use]
+pub fn shown(policy: &Policy) -> String {
+    lines(policy).into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(", ")
+}
+
 fn line(what: &str, value: impl ToString) -> (String, String) {
     (what.to_owned(), value.to_string())
 }
