@@ -14,10 +14,11 @@ const COOKIE: &str = "pilothouse_shortcuts";
 pub const SECOND_WITHIN_MS: f64 = 1_500.0;
 
 /// Where `g` and a letter lead: the letter, the page, its address.
-pub const GO: [(&str, &str, &str); 7] = [
+pub const GO: [(&str, &str, &str); 8] = [
     ("b", "Board", "/"),
     ("o", "Projects", "/projects"),
     ("e", "Environments", "/environments"),
+    ("u", "Builds", "/builds"),
     ("h", "History", "/history"),
     ("p", "People", "/people"),
     ("s", "New service", "/services/new"),

@@ -78,6 +78,7 @@ pub enum Page {
     Board,
     Projects,
     Environments,
+    Builds,
     Registries,
     History,
     People,
@@ -89,10 +90,11 @@ pub enum Page {
 
 impl Page {
     /// All of them, in the order they are offered in.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Board,
         Self::Projects,
         Self::Environments,
+        Self::Builds,
         Self::Registries,
         Self::History,
         Self::People,
@@ -107,6 +109,7 @@ impl Page {
             Self::Board => ("Board", "/"),
             Self::Projects => ("Projects", "/projects"),
             Self::Environments => ("Environments", "/environments"),
+            Self::Builds => ("Builds", "/builds"),
             Self::Registries => ("Registries", "/registries"),
             Self::History => ("History", "/history"),
             Self::People => ("People", "/people"),
