@@ -4,10 +4,17 @@ import { defineConfig } from '@playwright/test';
 const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 if (!chromium) throw new Error('There is no Chromium here: please run tools/setup gate.');
 
+// Journeys that put load on a service, or ask how long something took: what runs beside them would be
+// in their figures. Each worker has a Pilothouse of its own, and two cores carry one of those with its
+// load, or two without.
+const alone = ['engine', 'faults', 'first-day', 'history', 'live', 'logs', 'samples', 'switching'].map((name) => `**/${name}.spec.ts`);
+
 export default defineConfig({
   testDir: './journeys',
-  outputDir: './test-results',
-  // Each worker has a Pilothouse of its own, and two cores carry one of those with its load.
+  projects: [
+    { name: 'together', testIgnore: alone, outputDir: './test-results/together' },
+    { name: 'alone', testMatch: alone, outputDir: './test-results/alone' },
+  ],
   workers: 1,
   fullyParallel: false,
   forbidOnly: !!process.env.CI,
