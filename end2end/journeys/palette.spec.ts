@@ -161,6 +161,7 @@ test('keys lead to pages, never while one types, and can be turned off', async (
 
   await press('g', 'h');
   await expect(page).toHaveURL(/\/history$/);
+  await expect(page.locator('[data-filter]'), 'where there is none yet, it is the palette').toBeVisible();
   await press('/');
   await expect(page.locator('[data-filter]')).toBeFocused();
   await page.getByLabel('Person').first().focus();

@@ -88,7 +88,7 @@ test('a control plane that was killed leaves no hole in what was counted, in the
   await page.keyboard.press('End');
   for (let times = 0; times < 8; times++) await page.keyboard.press('ArrowLeft');
   const said = (await slider.getAttribute('aria-valuetext'))!;
-  expect(said).toMatch(/^\d\d:\d\d:\d\d: Requests blue \d+ \/s; Failures blue 0; p95 blue [\d.]+ ms; CPU blue [\d.]+ %; Memory blue \d+ MiB$/);
+  expect(said).toMatch(/^\d\d:\d\d:\d\d: Requests blue \d+ \/s; Failures blue 0; p95 blue [\d.]+ ms; CPU blue [\d.]+ %; Memory blue \d+ [KM]iB$/);
   await expect(section.locator('line.hair')).toHaveCount(5);
   // It stays at its moment while time goes on.
   const { read_to } = (await past()).course;
