@@ -95,6 +95,38 @@ test('three are restarted one by one under load and nothing is lost, also when t
   console.log(`restart of 3: ${report.failed} of ${report.sent} failed, longest gap ${report.longest_gap_ms} ms`);
 });
 
+test('it grows and shrinks by its page without losing a request, and its warm slot is kept longer and let go', async ({ pilothouse, page }) => {
+  const ana = await Person.admin(pilothouse);
+  await byHand(ana, false);
+  const demo = await Demo.add(pilothouse, ana, 'grown');
+  await demo.ends(await demo.deploys(await demo.release(IMAGES.v1)));
+  await demo.ends(await demo.deploys(await demo.release(IMAGES.v2)));
+  await ana.enters(page.context());
+  await page.goto('/projects/demo/services/grown');
+  await hydrated(page);
+  const local = page.getByRole('listitem', { name: 'local' });
+  const before = (await demo.cell()).warm!;
+
+  await local.getByRole('button', { name: 'Keep 15 min longer' }).click();
+  await until('it is warm for longer', 10, async () => Date.parse((await demo.cell()).warm!.until) - Date.parse(before.until) >= 14 * 60_000);
+  await local.getByRole('button', { name: 'Let it go now' }).click();
+  await expect(local.getByRole('button', { name: 'Let it go now' })).toHaveCount(0);
+  await until('only the live slot is there', 20, async () => (await of(pilothouse, 'grown')).length === 1);
+
+  const load = Load.start(demo.url(), { rate: 100, websockets: 0, events: 0 });
+  for (const size of [5, 1]) {
+    await local.getByRole('button', { name: 'Size and host names' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Instances').fill(String(size));
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await expect(dialog).toBeHidden();
+    await until(`${size} are there`, 30, async () => (await of(pilothouse, 'grown')).length === size);
+    await expect(local.getByText(`${size}/${size}`).first()).toBeVisible({ timeout: 15_000 });
+  }
+  const report = await load.stop();
+  expect({ failed: report.failed, why: report.failures.slice(0, 5) }).toEqual({ failed: 0, why: [] });
+});
+
 test('stopped it answers 503 and says by whom, and a start brings the same pair back', async ({ pilothouse, page, accessible }) => {
   const ana = await Person.admin(pilothouse);
   await byHand(ana, false);
