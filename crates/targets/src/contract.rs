@@ -1,7 +1,9 @@
 //! What every driver must pass: each promise of [`Target`] as a test over a [`Harness`].
 //!
 //! A driver's tests make a harness, a machine of their own with nothing on it, and write
-//! `targets::contract!(make)`, where `make` is an async function that returns one.
+//! `targets::contract!(make)`, where `make` is an async function that returns one. Some promises are
+//! of targets that route by host names and see each request ([`routes`]), or that keep images; a
+//! driver that promises neither writes `targets::contract!(make; every)`.
 
 pub mod entering;
 pub mod logs;
@@ -43,6 +45,33 @@ pub trait Harness: Send + Sync {
     /// A plan whose instances would run as root.
     fn root_plan(&self, place: &Place) -> Plan;
 
+    /// A plan whose image is not to be had, and a word of the refusal that says so.
+    fn gone_plan(&self, place: &Place) -> (Plan, &'static str) {
+        let mut plan = self.plan(place, 1);
+        plan.image = format!("sha256:{}", "0".repeat(64)).parse().expect("a content id");
+        (plan, "gone")
+    }
+
+    /// What preflight refuses when the image is not to be had, and when the plan is far too large
+    /// for the machine.
+    fn refused_questions(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        (
+            &["Image is there, same content"],
+            &["CPU limit fits the machine", "Room for both slots, memory"],
+        )
+    }
+
+    /// Whether the target by itself puts another instance in the place of one that is gone. Where it
+    /// does not, the same one is started again, or one is made by the driver.
+    fn replaces(&self) -> bool {
+        false
+    }
+
+    /// What the target says of whose hand moved the traffic, and whether it knows the reason.
+    fn hand(&self) -> (&'static str, bool) {
+        ("uid", true)
+    }
+
     /// Sends a request as a client does. Which slot answered? `None`: 503, or nobody.
     async fn served_by(&self, place: &Place) -> Option<Slot>;
 
@@ -81,6 +110,24 @@ pub trait Harness: Send + Sync {
 #[macro_export]
 macro_rules! contract {
     ($make:path) => {
+        $crate::contract!($make; every);
+        $crate::contract!($make; router);
+        $crate::contract!($make; images);
+    };
+    ($make:path; router) => {
+        $crate::contract!(@ $make;
+            routes: a_router_that_restarts_keeps_its_routes,
+            routes: names_are_refreshed_without_moving_traffic,
+            seen: every_second_is_counted_once,
+            strangers: a_host_name_has_one_placement,
+        );
+    };
+    ($make:path; images) => {
+        $crate::contract!(@ $make;
+            seen: an_image_is_looked_up_kept_and_released,
+        );
+    };
+    ($make:path; every) => {
         $crate::contract!(@ $make;
             slots: a_place_nobody_filled_is_empty,
             slots: a_slot_is_filled_once_however_often_it_is_asked,
@@ -103,21 +150,17 @@ macro_rules! contract {
             routes: traffic_is_never_sent_to_an_empty_slot,
             routes: a_late_switch_to_a_removed_slot_loses,
             routes: an_older_claim_is_refused_everywhere,
-            routes: a_router_that_restarts_keeps_its_routes,
             routes: a_router_that_lost_its_routes_says_so_and_is_given_them_back,
             routes: a_switch_by_hand_is_seen_with_its_reason,
             routes: a_switch_by_hand_stays_known_until_we_move_the_traffic,
-            routes: names_are_refreshed_without_moving_traffic,
             routes: a_withdrawn_route_is_gone_and_its_instances_can_follow,
             seen: a_dead_instance_is_seen_with_its_reason,
             seen: an_instance_that_restarts_keeps_its_address,
             seen: why_an_instance_died_is_known_when_it_runs_again,
             seen: what_somebody_changed_on_an_instance_is_seen,
             seen: a_target_that_is_away_is_an_error_and_never_empty,
-            seen: every_second_is_counted_once,
             seen: what_instances_use_is_seen_from_the_second_round_on,
             seen: a_change_is_hinted_at,
-            seen: an_image_is_looked_up_kept_and_released,
             logs: what_an_instance_writes_is_read_and_followed,
             logs: every_byte_is_visible_and_a_long_line_is_cut_and_marked,
             logs: what_an_instance_wrote_before_it_died_is_still_there,
@@ -138,22 +181,34 @@ macro_rules! contract {
 }
 
 /// The claim of a rollout, the maker of `plan`.
-fn claim(plan: &Plan, epoch: i64) -> Claim {
+#[must_use]
+pub fn claim(plan: &Plan, epoch: i64) -> Claim {
     Claim { placement: plan.place.placement, epoch, rollout: Some(plan.maker) }
 }
 
 /// The claim of the settled placement.
-fn settled(place: &Place, epoch: i64) -> Claim {
+#[must_use]
+pub fn settled(place: &Place, epoch: i64) -> Claim {
     Claim { placement: place.placement, epoch, rollout: None }
 }
 
-fn probe(plan: &Plan) -> Probe {
+/// The check of `plan`.
+///
+/// # Panics
+///
+/// When it takes no requests.
+#[must_use]
+pub fn probe(plan: &Plan) -> Probe {
     let port = plan.spec.exposure.port().expect("the plan takes requests");
     Probe { port, check: plan.spec.readiness.clone() }
 }
 
 /// Asks again until it is so.
-async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+///
+/// # Panics
+///
+/// When it is not within [`PATIENCE`].
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = ask().await {
@@ -164,16 +219,30 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut
     }
 }
 
-async fn observed(h: &dyn Harness, place: &Place) -> Observed {
+/// What is there.
+///
+/// # Panics
+///
+/// When the target does not answer.
+pub async fn observed(h: &dyn Harness, place: &Place) -> Observed {
     h.target().observe(place).await.expect("the target answers")
 }
 
-async fn route_of(h: &dyn Harness, place: &Place) -> RouteSeen {
+/// The route that is there.
+///
+/// # Panics
+///
+/// When there is none.
+pub async fn route_of(h: &dyn Harness, place: &Place) -> RouteSeen {
     observed(h, place).await.route.expect("there is a route")
 }
 
 /// Fills a slot, and waits until all its instances pass.
-async fn fill(h: &dyn Harness, claim: &Claim, slot: Slot, plan: &Plan) -> Vec<Instance> {
+///
+/// # Panics
+///
+/// When they do not.
+pub async fn fill(h: &dyn Harness, claim: &Claim, slot: Slot, plan: &Plan) -> Vec<Instance> {
     until("the slot is filled", || async {
         h.target().ensure(claim, slot, plan).await.expect("the slot is filled");
         let answers =
@@ -188,7 +257,11 @@ async fn fill(h: &dyn Harness, claim: &Claim, slot: Slot, plan: &Plan) -> Vec<In
 }
 
 /// Fills a slot and gives it the traffic.
-async fn make_live(h: &dyn Harness, slot: Slot, plan: &Plan) -> RouteSeen {
+///
+/// # Panics
+///
+/// When that does not come to pass.
+pub async fn make_live(h: &dyn Harness, slot: Slot, plan: &Plan) -> RouteSeen {
     fill(h, &claim(plan, 1), slot, plan).await;
     let seen = route_of(h, &plan.place).await;
     h.target()

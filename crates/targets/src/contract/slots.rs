@@ -139,15 +139,14 @@ pub async fn a_rollout_never_shrinks_the_live_slot_and_a_settled_placement_may(h
 pub async fn an_image_that_runs_as_root_or_is_gone_is_refused_with_a_sentence(h: &dyn Harness) {
     let place = sample::place("rooted");
     let mut root = h.root_plan(&place);
-    let mut gone = h.plan(&place, 1);
-    gone.image = format!("sha256:{}", "0".repeat(64)).parse().expect("a content id");
+    let (gone, word) = h.gone_plan(&place);
 
     let as_root = h.target().ensure(&claim(&root, 1), Blue, &root).await;
     let without = h.target().ensure(&claim(&gone, 1), Blue, &gone).await;
     let findings = h.target().preflight(&root, None).await.expect("asked");
 
     assert!(assert_refused(as_root).contains("root"));
-    assert!(assert_refused(without).contains("gone"));
+    assert!(assert_refused(without).contains(word));
     assert!(
         findings.iter().any(|one| one.verdict == Verdict::Refuse && one.question.contains("user"))
     );
