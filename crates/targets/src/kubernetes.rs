@@ -12,6 +12,7 @@
 //!   pods.rs          one pod, read (pure)
 //!   changed.rs       what somebody changed on an object since (pure)
 //!   probe.rs         asking pods and Services through the API server
+//!   access.rs        what its credentials must be allowed to do
 //!   check.rs preflight.rs watch.rs usage.rs logs.rs traffic.rs image.rs error.rs
 //! ```
 //!
@@ -19,6 +20,7 @@
 //! Every write names the resourceVersion it replaces, so of two that were made at once one loses,
 //! and a write of an older holder always does.
 
+mod access;
 mod check;
 mod error;
 mod image;
@@ -32,6 +34,8 @@ mod slots;
 mod traffic;
 mod usage;
 mod watch;
+
+pub use access::{Granted, NEEDS, Need, Where, role_yaml};
 
 use crate::{
     Hint, Makers, Result, Target,

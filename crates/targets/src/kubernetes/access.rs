@@ -1,0 +1,454 @@
+//! What the target's credentials must be allowed to do: one table, from which the API server is asked
+//! and from which the smallest role is written.
+
+use super::KubernetesTarget;
+use crate::Result;
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::{
+    authentication::v1::SelfSubjectReview,
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+};
+use kube::{Api, api::PostParams};
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// Reviews that are asked for at once.
+const AT_ONCE: usize = 16;
+
+/// Where a right is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// In the namespace of the project and environment.
+    Namespace,
+    /// In the whole cluster.
+    Cluster,
+}
+
+/// Some verbs on one resource, and what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// With its subresource: `pods/log`.
+    pub resource: &'static str,
+    pub verbs: &'static [&'static str],
+    /// What they are for, for people.
+    pub what_for: &'static str,
+    /// What does not work without them, as a sentence.
+    pub without: &'static str,
+    /// Whether rollouts work without them.
+    pub optional: bool,
+    pub place: Where,
+}
+
+impl Need {
+    /// As people write it: `deployments.apps`, `pods/log`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.group.is_empty() {
+            self.resource.to_owned()
+        } else {
+            format!("{}.{}", self.resource, self.group)
+        }
+    }
+}
+
+/// A need, and which of its verbs are not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    pub need: Need,
+    pub missing: Vec<&'static str>,
+}
+
+impl Granted {
+    /// Whether everything of it is granted.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// What is missing and what does not work therefore, as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        (!self.is_whole()).then(|| {
+            let (verbs, name) = (self.missing.join(", "), self.need.name());
+            format!("{verbs} on {name} is not granted: {}", self.need.without)
+        })
+    }
+}
+
+/// To make, change and remove what is ours.
+const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "update", "delete"];
+const READ: &[&str] = &["get", "list", "watch"];
+
+const fn need(
+    group: &'static str,
+    resource: &'static str,
+    verbs: &'static [&'static str],
+    what_for: &'static str,
+    without: &'static str,
+) -> Need {
+    Need { group, resource, verbs, what_for, without, optional: false, place: Where::Namespace }
+}
+
+const fn optional(need: Need) -> Need {
+    Need { optional: true, ..need }
+}
+
+const fn in_cluster(need: Need) -> Need {
+    Need { place: Where::Cluster, optional: true, ..need }
+}
+
+/// Everything that is asked of a cluster.
+pub const NEEDS: &[Need] = &[
+    need("apps", "deployments", WRITE, "the two slots of a service", "nothing can be rolled out."),
+    need(
+        "apps",
+        "replicasets",
+        READ,
+        "why pods are not made",
+        "a slot that stays empty can't say why.",
+    ),
+    need(
+        "",
+        "pods",
+        &["get", "list", "watch", "patch", "update", "delete"],
+        "instances: seen, restarted, removed",
+        "instances can neither be seen nor restarted.",
+    ),
+    need("", "pods/log", &["get"], "logs of instances", "logs can't be read."),
+    need(
+        "",
+        "pods/proxy",
+        &["get"],
+        "asking each instance whether it is ready",
+        "no slot can be verified.",
+    ),
+    need("", "services", WRITE, "the switch between the slots", "traffic can't be moved."),
+    need(
+        "",
+        "services/proxy",
+        &["get"],
+        "asking a slot through its Service",
+        "no slot can be verified.",
+    ),
+    need(
+        "discovery.k8s.io",
+        "endpointslices",
+        READ,
+        "who gets the traffic",
+        "a switch can't be confirmed.",
+    ),
+    need("", "configmaps", WRITE, "variables of instances", "nothing can be rolled out."),
+    need(
+        "",
+        "secrets",
+        WRITE,
+        "secret variables, and the login by which images are fetched",
+        "nothing can be rolled out.",
+    ),
+    optional(need(
+        "",
+        "events",
+        READ,
+        "why a pod does not come up",
+        "reasons are shorter: an image that can't be pulled, say, without why.",
+    )),
+    optional(need(
+        "",
+        "resourcequotas",
+        &["get", "list"],
+        "whether both slots fit into the namespace's quota",
+        "preflight can't say whether the quota holds both slots.",
+    )),
+    optional(need(
+        "",
+        "limitranges",
+        &["get", "list"],
+        "whether limits fit the namespace's range",
+        "preflight can't say whether limits are within the namespace's range.",
+    )),
+    optional(need(
+        "",
+        "namespaces",
+        &["get"],
+        "whether the namespace is there, and its Pod Security level",
+        "preflight can't name the namespace's Pod Security level.",
+    )),
+    optional(need(
+        "networking.k8s.io",
+        "ingresses",
+        WRITE,
+        "host names that lead to a service",
+        "host names lead nowhere, unless somebody makes the Ingress.",
+    )),
+    optional(need(
+        "metrics.k8s.io",
+        "pods",
+        &["get", "list"],
+        "CPU and memory of instances",
+        "CPU and memory are read from the kubelets, where that is allowed.",
+    )),
+    in_cluster(need(
+        "",
+        "nodes",
+        &["get", "list"],
+        "cores, memory and room of the nodes",
+        "preflight can't say whether the nodes have room.",
+    )),
+    in_cluster(need(
+        "",
+        "nodes/proxy",
+        &["get"],
+        "CPU, memory and network of instances without a metrics server",
+        "CPU and memory need a metrics server, and network traffic is not shown.",
+    )),
+];
+
+impl KubernetesTarget {
+    /// Which of [`NEEDS`] are granted to us in `namespace`, in their order. An empty name asks for
+    /// all namespaces at once.
+    ///
+    /// # Errors
+    ///
+    /// When the API server can not be asked.
+    pub async fn access(&self, namespace: &str) -> Result<Vec<Granted>> {
+        let asked = NEEDS.iter().enumerate().flat_map(|(index, need)| {
+            need.verbs.iter().map(move |verb| (index, attributes(need, verb, namespace), *verb))
+        });
+        let api = Api::<SelfSubjectAccessReview>::all(self.client().clone());
+        let answers: Vec<(usize, &'static str, bool)> = stream::iter(asked)
+            .map(|(index, attributes, verb)| {
+                let api = &api;
+                async move {
+                    let spec = SelfSubjectAccessReviewSpec {
+                        resource_attributes: Some(attributes),
+                        ..SelfSubjectAccessReviewSpec::default()
+                    };
+                    let review =
+                        SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+                    let answer = api
+                        .create(&PostParams::default(), &review)
+                        .await
+                        .map_err(|error| self.errors.sorted(error))?;
+                    Ok::<_, crate::Error>((
+                        index,
+                        verb,
+                        answer.status.is_some_and(|status| status.allowed),
+                    ))
+                }
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let missing = |index| {
+            let of_it = answers.iter().filter(move |(of, _, allowed)| *of == index && !allowed);
+            of_it.map(|(_, verb, _)| *verb).collect()
+        };
+        Ok(NEEDS
+            .iter()
+            .enumerate()
+            .map(|(index, need)| Granted { need: *need, missing: missing(index) })
+            .collect())
+    }
+
+    /// As whom the API server knows us: `system:serviceaccount:NAMESPACE:NAME`, or a user's name.
+    ///
+    /// # Errors
+    ///
+    /// When the API server can not be asked.
+    pub async fn subject(&self) -> Result<String> {
+        let api = Api::<SelfSubjectReview>::all(self.client().clone());
+        let review = api
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await
+            .map_err(|error| self.errors.sorted(error))?;
+        review
+            .status
+            .and_then(|status| status.user_info?.username)
+            .ok_or_else(|| self.errors.unreachable(anyhow::anyhow!("it does not say who we are")))
+    }
+}
+
+fn attributes(need: &Need, verb: &str, namespace: &str) -> ResourceAttributes {
+    let (resource, subresource) = match need.resource.split_once('/') {
+        Some((resource, sub)) => (resource, Some(sub.to_owned())),
+        None => (need.resource, None),
+    };
+    let namespace = match need.place {
+        Where::Namespace if !namespace.is_empty() => Some(namespace.to_owned()),
+        Where::Namespace | Where::Cluster => None,
+    };
+    ResourceAttributes {
+        group: Some(need.group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource,
+        verb: Some(verb.to_owned()),
+        // A namespace is asked for by its name, and belongs to itself.
+        name: (need.resource == "namespaces").then(|| namespace.clone()).flatten(),
+        namespace,
+        ..ResourceAttributes::default()
+    }
+}
+
+/// The smallest roles and bindings with which everything of [`NEEDS`] works for `subject` in
+/// `namespace`, as YAML for `kubectl apply -f`. The cluster's part comes last, and may be left out.
+#[must_use]
+pub fn role_yaml(namespace: &str, subject: &str) -> String {
+    let of = |place| NEEDS.iter().filter(move |need| need.place == place);
+    let mut yaml = String::from("# What Pilothouse needs in this namespace, and nothing more.\n");
+    yaml += &role("Role", Some(namespace), of(Where::Namespace));
+    yaml += "---\n";
+    yaml += &binding("Role", Some(namespace), subject);
+    yaml += "---\n# May be left out: room of the nodes, and figures without a metrics server.\n";
+    yaml += &role("ClusterRole", None, of(Where::Cluster));
+    yaml += "---\n";
+    yaml += &binding("ClusterRole", None, subject);
+    yaml
+}
+
+/// The name of what [`role_yaml`] makes.
+const NAME: &str = "pilothouse";
+
+fn head(kind: &str, namespace: Option<&str>) -> String {
+    let mut yaml = format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata:\n  name: {NAME}\n"
+    );
+    if let Some(namespace) = namespace {
+        let _ = writeln!(yaml, "  namespace: {}", quoted(namespace));
+    }
+    yaml
+}
+
+fn role<'a>(kind: &str, namespace: Option<&str>, needs: impl Iterator<Item = &'a Need>) -> String {
+    let mut yaml = head(kind, namespace);
+    yaml += "rules:\n";
+    // Resources of one group with the same verbs share a rule.
+    let mut rules: BTreeMap<(&str, &[&str]), Vec<&str>> = BTreeMap::new();
+    for need in needs {
+        rules.entry((need.group, need.verbs)).or_default().push(need.resource);
+    }
+    for ((group, verbs), resources) in rules {
+        let _ = writeln!(
+            yaml,
+            "  - apiGroups: [{}]\n    resources: [{}]\n    verbs: [{}]",
+            quoted(group),
+            listed(&resources),
+            listed(verbs)
+        );
+    }
+    yaml
+}
+
+fn binding(kind: &str, namespace: Option<&str>, subject: &str) -> String {
+    let mut yaml = head(&format!("{kind}Binding"), namespace);
+    let _ = writeln!(
+        yaml,
+        "roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {kind}\n  name: {NAME}\nsubjects:"
+    );
+    let account =
+        subject.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':'));
+    let _ = match account {
+        Some((of, name)) => writeln!(
+            yaml,
+            "  - kind: ServiceAccount\n    name: {}\n    namespace: {}",
+            quoted(name),
+            quoted(of)
+        ),
+        None => writeln!(
+            yaml,
+            "  - kind: User\n    apiGroup: rbac.authorization.k8s.io\n    name: {}",
+            quoted(subject)
+        ),
+    };
+    yaml
+}
+
+fn listed(words: &[&str]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ")
+}
+
+/// A string of JSON is one of YAML too, whatever is in it.
+fn quoted(word: &str) -> String {
+    serde_json::Value::from(word).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_has_each_right_of_the_table_and_no_other() {
+        let yaml = role_yaml("shop-staging", "system:serviceaccount:ci:deployer");
+
+        let mut allowed = Vec::new();
+        let mut group = "";
+        let mut resources: Vec<&str> = Vec::new();
+        for line in yaml.lines() {
+            let words = || line.split('"').skip(1).step_by(2).collect::<Vec<_>>();
+            if line.contains("apiGroups:") {
+                group = words()[0];
+            } else if line.contains("resources:") {
+                resources = words();
+            } else if line.contains("verbs:") {
+                for resource in &resources {
+                    allowed.extend(words().into_iter().map(|verb| (group, *resource, verb)));
+                }
+            }
+        }
+        let mut needed: Vec<_> = NEEDS
+            .iter()
+            .flat_map(|need| need.verbs.iter().map(|verb| (need.group, need.resource, *verb)))
+            .collect();
+        allowed.sort_unstable();
+        needed.sort_unstable();
+        assert_eq!(allowed, needed);
+        assert!(!yaml.contains('*'), "{yaml}");
+    }
+
+    #[test]
+    fn the_role_is_bound_to_whom_the_server_knows() {
+        let account = role_yaml("shop-staging", "system:serviceaccount:ci:deployer");
+        assert!(
+            account.contains("kind: ServiceAccount\n    name: \"deployer\"\n    namespace: \"ci\""),
+            "{account}"
+        );
+        assert!(account.contains(
+            "kind: RoleBinding\nmetadata:\n  name: pilothouse\n  namespace: \"shop-staging\""
+        ));
+
+        let user = role_yaml("shop-staging", "Ada \"the\" admin");
+        assert!(user.contains("kind: User"), "{user}");
+        assert!(user.contains("name: \"Ada \\\"the\\\" admin\""), "{user}");
+    }
+
+    #[test]
+    fn a_subresource_is_asked_for_apart() {
+        let log = NEEDS.iter().find(|need| need.resource == "pods/log").expect("in the table");
+
+        let asked = attributes(log, "get", "shop");
+
+        assert_eq!(asked.resource.as_deref(), Some("pods"));
+        assert_eq!(asked.subresource.as_deref(), Some("log"));
+        assert_eq!(asked.namespace.as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn what_concerns_nodes_is_asked_of_the_cluster() {
+        for need in NEEDS.iter().filter(|need| need.place == Where::Cluster) {
+            assert_eq!(attributes(need, "get", "shop").namespace, None, "{need:?}");
+            assert!(need.optional, "{need:?}: a namespace must be enough");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_what_does_not_work() {
+        let need = NEEDS[0];
+        let granted = Granted { need, missing: vec!["patch"] };
+
+        assert_eq!(
+            granted.sentence().as_deref(),
+            Some("patch on deployments.apps is not granted: nothing can be rolled out.")
+        );
+        assert_eq!(Granted { need, missing: vec![] }.sentence(), None);
+    }
+}
