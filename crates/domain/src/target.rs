@@ -10,7 +10,7 @@ use crate::{
     slot::{PerSlot, Slot},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 use time::OffsetDateTime;
 
 /// A placement as a driver needs it: its names, and where its requests come in.
@@ -83,30 +83,50 @@ impl fmt::Debug for Login {
 
 /// What instances are told. The values of secrets are among them, so it is neither stored nor printed.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct PlanVariables(Vec<(VariableName, String)>);
+pub struct PlanVariables {
+    all: Vec<(VariableName, String)>,
+    /// Which of them are secrets.
+    secret: BTreeSet<VariableName>,
+}
 
 impl PlanVariables {
     /// Names with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&VariableName, &str)> {
-        self.0.iter().map(|(name, value)| (name, value.as_str()))
+        self.all.iter().map(|(name, value)| (name, value.as_str()))
+    }
+
+    /// Those that anybody may read who may read configurations.
+    pub fn plain(&self) -> impl Iterator<Item = (&VariableName, &str)> {
+        self.iter().filter(|(name, _)| !self.secret.contains(*name))
+    }
+
+    /// The secrets, for targets that keep those apart.
+    pub fn secret(&self) -> impl Iterator<Item = (&VariableName, &str)> {
+        self.iter().filter(|(name, _)| self.secret.contains(*name))
+    }
+
+    /// Adds the value of a secret.
+    pub fn add_secret(&mut self, name: VariableName, value: String) {
+        self.secret.insert(name.clone());
+        self.all.push((name, value));
     }
 }
 
 impl FromIterator<(VariableName, String)> for PlanVariables {
     fn from_iter<I: IntoIterator<Item = (VariableName, String)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
+        Self { all: variables.into_iter().collect(), secret: BTreeSet::new() }
     }
 }
 
 impl Extend<(VariableName, String)> for PlanVariables {
     fn extend<I: IntoIterator<Item = (VariableName, String)>>(&mut self, variables: I) {
-        self.0.extend(variables);
+        self.all.extend(variables);
     }
 }
 
 impl fmt::Debug for PlanVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name.as_str())).finish()
+        f.debug_set().entries(self.all.iter().map(|(name, _)| name.as_str())).finish()
     }
 }
 
@@ -129,6 +149,10 @@ pub struct RouteSeen {
     pub rollout: Option<RolloutId>,
     #[serde(with = "time::serde::rfc3339")]
     pub applied_at: OffsetDateTime,
+    /// It is written, and not everything on the target follows it yet: some requests still go where
+    /// they went before. Never so where the write is the switch itself.
+    #[serde(default)]
+    pub arriving: bool,
     /// Whose hand decided where traffic goes, where it was not us.
     pub foreign: Option<Hand>,
 }
@@ -302,5 +326,19 @@ mod tests {
             PlanVariables::from_iter([("KEY".parse().expect("a name"), "hunter2".to_owned())]);
 
         assert_eq!(format!("{told:?}"), "{\"KEY\"}");
+    }
+
+    #[test]
+    fn secrets_are_told_apart_from_what_anybody_may_read() {
+        let name = |word: &str| word.parse().expect("a name");
+        let mut told = PlanVariables::from_iter([(name("LEVEL"), "debug".to_owned())]);
+        told.add_secret(name("KEY"), "hunter2".to_owned());
+
+        let values = |of: &mut dyn Iterator<Item = (&super::VariableName, &str)>| {
+            of.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&mut told.plain()), ["debug"]);
+        assert_eq!(values(&mut told.secret()), ["hunter2"]);
+        assert_eq!(told.iter().count(), 2);
     }
 }

@@ -95,6 +95,7 @@ pub(crate) fn seen(
     };
     Seen {
         routed: observed.route.as_ref().and_then(|route| route.live),
+        arriving: observed.route.as_ref().is_some_and(|route| route.arriving),
         foreign: foreign(observed, confirmed),
         written_at: observed
             .route
@@ -225,6 +226,7 @@ mod tests {
                 revision,
                 rollout: None,
                 applied_at: OffsetDateTime::UNIX_EPOCH,
+                arriving: false,
                 foreign: None,
             }),
             slots: PerSlot::default(),

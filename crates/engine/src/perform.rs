@@ -40,8 +40,10 @@ pub(crate) async fn perform(
                         applied_at: route.applied_at,
                         took: sent.elapsed(),
                     };
+                    let arriving = route.arriving;
                     turn.memory.route = Some(route);
-                    return Some(Reply::Routed(routed));
+                    // Written, and not yet followed: the next look tells.
+                    return (!arriving).then_some(Reply::Routed(routed));
                 }
                 Err(error) => Err(error.into()),
             }

@@ -86,7 +86,7 @@ pub(crate) async fn told(context: &Context, configuration: &Configuration) -> st
         let opened = found.map(|found| context.vault.unseal(&version.about(), &found.value));
         match opened {
             Some(Ok(value)) => {
-                told.variables.extend([(name.clone(), value.expose().to_owned())]);
+                told.variables.add_secret(name.clone(), value.expose().to_owned());
                 told.opened.push((name.clone(), version.version));
             }
             Some(Err(why)) => {

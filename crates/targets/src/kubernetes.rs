@@ -21,12 +21,17 @@
 //! and a write of an older holder always does.
 
 mod access;
+mod active;
+mod apply;
+mod changed;
 mod check;
 mod error;
 mod image;
 mod logs;
 mod names;
+mod objects;
 mod observe;
+mod pods;
 mod preflight;
 mod probe;
 mod route;
@@ -58,8 +63,13 @@ use domain::{
 };
 use error::Errors;
 use futures::stream::BoxStream;
-use kube::{Api, Client};
-use std::{fmt, time::Duration};
+use kube::Client;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// How a cluster is reached, and what may be used of it.
@@ -99,7 +109,11 @@ impl fmt::Debug for Options {
 pub struct KubernetesTarget {
     options: Options,
     client: Client,
+    /// Without retries: for requests to services, of which every answer counts.
+    asking: Client,
     errors: Errors,
+    /// The move of the traffic that was seen to be followed last. Losing it costs one look more.
+    arrived: Mutex<HashMap<PlacementId, i64>>,
 }
 
 impl fmt::Debug for KubernetesTarget {
@@ -114,9 +128,12 @@ impl KubernetesTarget {
     pub fn new(options: Options) -> anyhow::Result<Self> {
         let mut config = options.config.clone();
         config.connect_timeout = Some(crate::DEADLINE);
-        let client = Client::try_from(config).context("reading the target's credentials")?;
+        let client =
+            Client::try_from(config.clone()).context("reading the target's credentials")?;
+        config.default_retry = false;
+        let asking = Client::try_from(config).context("reading the target's credentials")?;
         let errors = Errors::of(&options.name);
-        Ok(Self { options, client, errors })
+        Ok(Self { options, client, asking, errors, arrived: Mutex::default() })
     }
 
     /// To ask the API server directly.
@@ -135,15 +152,11 @@ impl KubernetesTarget {
             .fill(&place.project, &place.environment)
             .map_err(|wrong| self.errors.refused(wrong.0))
     }
+}
 
-    /// The objects of one kind in the namespace of a place.
-    fn api<K>(&self, place: &Place) -> Result<Api<K>>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-        K::DynamicType: Default,
-    {
-        Ok(Api::namespaced(self.client.clone(), &self.namespace(place)?))
-    }
+/// A panic while such a lock was held leaves a map that is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]

@@ -10,6 +10,7 @@
 pub mod build;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod death;
 pub mod docker;
 pub mod fake;
 pub mod git;

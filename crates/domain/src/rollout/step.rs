@@ -61,6 +61,8 @@ pub struct Look<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub routed: Option<Slot>,
+    /// Not everything on the target follows that yet.
+    pub arriving: bool,
     /// Somebody else wrote the route: who, in words.
     pub foreign: Option<String>,
     /// When this very rollout wrote the route, by the target's clock, if it was the last to.
@@ -297,7 +299,10 @@ impl Stepping<'_> {
 
     /// Whether the target itself says so: in what was seen, or in its answer to the write.
     fn is_routed_to(&self, slot: Option<Slot>) -> bool {
-        let seen = self.look.seen.as_ref().is_ok_and(|seen| seen.routed == slot);
+        // A switch is over when the target follows it. The way back waits for nothing but its write.
+        let waits = self.state.phase == Phase::Switching;
+        let there = |seen: &Seen| seen.routed == slot && !(waits && seen.arriving);
+        let seen = self.look.seen.as_ref().is_ok_and(there);
         let foreign = self.look.seen.as_ref().is_ok_and(|seen| seen.foreign.is_some());
         let told = matches!(&self.look.reply, Some(Reply::Routed(routed)) if routed.live == slot);
         // A write that was answered and then undone by somebody else is not where traffic goes.

@@ -1,7 +1,8 @@
 //! Why containers died that run again by now: the engine forgets it with the next start, so it is
 //! remembered from what the event stream told.
 
-use super::{labels, lock, seen};
+use super::{labels, lock};
+use crate::death;
 use bollard::models::EventMessage;
 use std::{
     collections::HashMap,
@@ -44,10 +45,10 @@ impl Deaths {
         let mut all = lock(&self.0);
         let known = all.get(id).and_then(|death| death.out_of_memory);
         let (why, out_of_memory) = match action {
-            "oom" => (seen::ended(code, true, memory), Some(Instant::now())),
+            "oom" => (death::ended(code, true, memory), Some(Instant::now())),
             "die" => {
                 let just = known.filter(|at| at.elapsed() < TOGETHER);
-                (seen::ended(code, just.is_some(), memory), just)
+                (death::ended(code, just.is_some(), memory), just)
             }
             "destroy" => {
                 all.remove(id);

@@ -93,6 +93,7 @@ pub(super) fn seen(routed: &Routed, foreign: Option<String>) -> Option<RouteSeen
         revision: routed.revision,
         rollout: route.rollout,
         applied_at: routed.applied_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        arriving: false,
         foreign: foreign.map(|who| Hand { who, revision }),
     })
 }

@@ -2,7 +2,7 @@
 //! them does not run.
 
 use super::{DockerTarget, changed, error, labels, labels::Identity};
-use crate::{Result, names};
+use crate::{Result, death, names};
 use anyhow::anyhow;
 use bollard::{
     models::{
@@ -238,31 +238,7 @@ fn why(state: &ContainerState, memory_bytes: u64) -> String {
     if !error.is_empty() && state.oom_killed != Some(true) {
         return format!("could not be started: {}", error::sentence(error));
     }
-    ended(state.exit_code, state.oom_killed == Some(true), memory_bytes)
-}
-
-/// How a process ended, for people.
-pub(super) fn ended(exit_code: Option<i64>, out_of_memory: bool, memory_bytes: u64) -> String {
-    if out_of_memory {
-        return format!("killed for memory (limit {} MiB)", memory_bytes >> 20);
-    }
-    match exit_code {
-        Some(0) => "ended by itself (exit code 0)".to_owned(),
-        Some(code @ 129..=192) => {
-            let signal = match code - 128 {
-                1 => "SIGHUP".to_owned(),
-                2 => "SIGINT".to_owned(),
-                6 => "SIGABRT".to_owned(),
-                9 => "SIGKILL".to_owned(),
-                11 => "SIGSEGV".to_owned(),
-                15 => "SIGTERM".to_owned(),
-                other => format!("signal {other}"),
-            };
-            format!("ended by {signal} (exit code {code})")
-        }
-        Some(code) => format!("exit code {code}"),
-        None => "ended, and the engine does not say how".to_owned(),
-    }
+    death::ended(state.exit_code, state.oom_killed == Some(true), memory_bytes)
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl Route {
             revision: self.revision,
             rollout: self.rollout,
             applied_at: self.applied_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            arriving: false,
             foreign: self.foreign.clone(),
         })
     }

@@ -1,10 +1,192 @@
-//! What the cluster has of a placement.
+//! What the cluster has of a placement, and whether it follows what was written.
 
-use super::KubernetesTarget;
+use super::{
+    KubernetesTarget,
+    active::Written,
+    changed, lock,
+    names::{self, Names},
+    pods::{self, SeenPod},
+    probe,
+};
 use crate::Result;
-use domain::target::{Observed, Place};
+use domain::{
+    slot::{PerSlot, Slot},
+    target::{Instance, Observed, Place},
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice};
+use kube::ResourceExt;
+use std::{collections::BTreeSet, time::Duration};
+
+/// The label by which an EndpointSlice names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// How long an answer through a Service may take to be one.
+const ANSWER: Duration = Duration::from_millis(700);
+
+impl KubernetesTarget {
+    /// All pods of a placement, numbered.
+    pub(super) async fn pods(&self, place: &Place) -> Result<Vec<SeenPod>> {
+        let found = self.list::<Pod>(place, &self.of(place)).await?;
+        let read = |pod: &Pod| SeenPod::read(pod, place, self.options.installation);
+        let mut slots: PerSlot<Vec<SeenPod>> = PerSlot::default();
+        for one in found.iter().filter_map(read) {
+            slots.of_mut(one.identity.slot).push(one);
+        }
+        for slot in Slot::ALL {
+            pods::number(slots.of_mut(slot));
+        }
+        let PerSlot { mut blue, mut green } = slots;
+        blue.append(&mut green);
+        Ok(blue)
+    }
+
+    /// The pods that get a Service's requests now.
+    pub(super) async fn served_by(&self, place: &Place, service: &str) -> Result<BTreeSet<String>> {
+        let selector = format!("{SERVICE_NAME}={service}");
+        Ok(addressed(&self.list::<EndpointSlice>(place, &selector).await?))
+    }
+
+    /// Whether the last move of the traffic was seen to be followed.
+    pub(super) fn has_arrived(&self, place: &Place, route: &Written) -> bool {
+        lock(&self.arrived).get(&place.placement) == Some(&route.moved)
+    }
+}
+
+/// Who is in EndpointSlices and gets requests.
+fn addressed(slices: &[EndpointSlice]) -> BTreeSet<String> {
+    let endpoints = slices.iter().flat_map(|slice| &slice.endpoints);
+    // A condition that is not said counts as true.
+    let ready = endpoints.filter(|endpoint| {
+        endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
+    });
+    ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone()).collect()
+}
 
 /// `Target::observe`.
-pub(super) async fn observe(target: &KubernetesTarget, _place: &Place) -> Result<Observed> {
-    Err(target.errors.refused("observing is not written yet."))
+pub(super) async fn observe(target: &KubernetesTarget, place: &Place) -> Result<Observed> {
+    let active_name = Names::of(place).active();
+    let (pods, deployments, served) = tokio::try_join!(
+        target.pods(place),
+        async { target.list::<Deployment>(place, &target.of(place)).await },
+        target.served_by(place, &active_name),
+    )?;
+    // The Service last: whoever fills an idle slot writes its maker there before making a pod, so
+    // none is seen running and not in the route.
+    let active = match target.active(place).await {
+        Ok(active) => active,
+        // A stranger has the name: of ours there is no route.
+        Err(crate::Error::Refused { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    let route = active.as_ref().and_then(|active| active.route.as_ref());
+    let live = route.and_then(|route| route.live);
+    let of_all = by_slot(target, &deployments);
+    let mut slots: PerSlot<Vec<Instance>> = PerSlot::default();
+    for one in &pods {
+        let slot = one.identity.slot;
+        let in_route = if live == Some(slot) {
+            served.contains(&one.name) && !one.ending
+        } else {
+            let maker = route.and_then(|route| *route.makers.of(slot));
+            maker == Some(one.identity.maker) && one.routed && one.has_port && !one.ending
+        };
+        slots.of_mut(slot).push(one.instance(in_route, of_all.of(slot).as_ref()));
+    }
+    let arriving = match route {
+        Some(route) if !route.withdrawn => {
+            !arrived_there(target, place, route, &pods, &served).await
+        }
+        _ => false,
+    };
+    Ok(Observed { route: active.as_ref().and_then(|active| active.seen(arriving)), slots })
+}
+
+/// What somebody changed on a slot's Deployment, which holds for all of its pods.
+fn by_slot(target: &KubernetesTarget, deployments: &[Deployment]) -> PerSlot<Option<String>> {
+    let mut changes = PerSlot::default();
+    for one in deployments {
+        let identity = names::Identity::read(Some(one.labels()), target.options.installation);
+        if let Some(identity) = identity {
+            *changes.of_mut(identity.slot) = changed::of_deployment(one);
+        }
+    }
+    changes
+}
+
+/// Whether everybody whom we can ask follows the last move of the traffic.
+pub(super) async fn arrived(
+    target: &KubernetesTarget,
+    place: &Place,
+    route: &Written,
+) -> Result<bool> {
+    if target.has_arrived(place, route) {
+        return Ok(true);
+    }
+    let active = Names::of(place).active();
+    let (pods, served) = tokio::try_join!(target.pods(place), target.served_by(place, &active))?;
+    Ok(arrived_there(target, place, route, &pods, &served).await)
+}
+
+/// The EndpointSlices hold nobody but the live slot's pods, and one of them answers through the
+/// Service. Once seen, it is so until the traffic is moved again.
+async fn arrived_there(
+    target: &KubernetesTarget,
+    place: &Place,
+    route: &Written,
+    pods: &[SeenPod],
+    served: &BTreeSet<String>,
+) -> bool {
+    if target.has_arrived(place, route) {
+        return true;
+    }
+    if !only_of(route.live, pods, served) {
+        return false;
+    }
+    if let Some(live) = route.live {
+        let of_live = pods.iter().filter(|one| one.identity.slot == live);
+        let path = of_live.filter_map(|one| one.check.as_deref()).next().unwrap_or("/");
+        let service = Names::of(place).active();
+        if probe::through(target, place, &service, path, ANSWER).await.is_err() {
+            return false;
+        }
+    }
+    lock(&target.arrived).insert(place.placement, route.moved);
+    true
+}
+
+/// Whether a Service's requests go to a slot's pods and to nobody else, and somebody gets them.
+fn only_of(live: Option<Slot>, pods: &[SeenPod], served: &BTreeSet<String>) -> bool {
+    let Some(live) = live else { return served.is_empty() };
+    let of_live: BTreeSet<&str> =
+        pods.iter().filter(|one| one.identity.slot == live).map(|one| one.name.as_str()).collect();
+    !served.is_empty() && served.iter().all(|name| of_live.contains(name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn who_is_not_ready_or_ending_gets_no_requests() {
+        let endpoint = |name: &str, ready: Option<bool>| {
+            json!({
+                "addresses": ["10.0.0.1"],
+                "conditions": { "ready": ready },
+                "targetRef": { "kind": "Pod", "name": name },
+            })
+        };
+        let slice = json!({
+            "addressType": "IPv4",
+            "metadata": {},
+            "endpoints": [
+                endpoint("a", Some(true)), endpoint("b", Some(false)), endpoint("c", None),
+            ],
+        });
+        let slice = serde_json::from_value(slice).expect("an EndpointSlice");
+
+        let served = addressed(&[slice]);
+
+        assert_eq!(served.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "c"]);
+    }
 }

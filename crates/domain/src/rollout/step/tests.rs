@@ -98,7 +98,8 @@ fn look(at: OffsetDateTime, seen: Result<Seen, String>, reply: Option<Reply>) ->
 fn sights() -> Vec<Result<Seen, String>> {
     let mut all = vec![Err("refused".to_owned())];
     for routed in [None, Some(Slot::Blue), Some(Slot::Green)] {
-        for foreign in [None, Some("uid 0".to_owned())] {
+        let hands = [(None, false), (None, true), (Some("uid 0".to_owned()), false)];
+        for (foreign, arriving) in hands {
             for (new, old) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 for in_flight in [None, Some(0), Some(3)] {
                     let slot = |running: u16| SlotSeen {
@@ -111,6 +112,7 @@ fn sights() -> Vec<Result<Seen, String>> {
                     };
                     all.push(Ok(Seen {
                         routed,
+                        arriving,
                         foreign: foreign.clone(),
                         written_at: None,
                         slots: PerSlot { blue: slot(new), green: slot(old) },
@@ -454,6 +456,7 @@ impl World {
                 self.at,
                 Ok(Seen {
                     routed: self.routed,
+                    arriving: false,
                     foreign: None,
                     written_at: None,
                     slots: PerSlot { blue: slot(self.blue), green: slot(self.green) },
@@ -546,7 +549,13 @@ fn what_was_broken_last_is_not_proven() {
         let rollout = rollout(Kind::Deploy, state, None);
         let slot = || SlotSeen { running: 1, in_route: 1, count: 1, ..SlotSeen::default() };
         let slots = PerSlot { blue: slot(), green: slot() };
-        let seen = Seen { routed: Some(Slot::Blue), foreign: None, written_at: None, slots };
+        let seen = Seen {
+            routed: Some(Slot::Blue),
+            arriving: false,
+            foreign: None,
+            written_at: None,
+            slots,
+        };
         let reply = Some(Reply::Ready { unready: None });
         step(&rollout, &look(START, Ok(seen), reply)).state.phase
     };
@@ -607,7 +616,13 @@ fn an_abort_in_any_phase_leaves_the_old_slot_serving() {
                 ..SlotSeen::default()
             };
             let slots = PerSlot { blue: slot(world.blue), green: slot(world.green) };
-            let seen = Seen { routed: world.routed, foreign: None, written_at: None, slots };
+            let seen = Seen {
+                routed: world.routed,
+                arriving: false,
+                foreign: None,
+                written_at: None,
+                slots,
+            };
             let traffic = world.traffic();
             let mut look = look(world.at, Ok(seen), reply.take());
             look.traffic = Some(&traffic);
@@ -632,7 +647,21 @@ fn seen(routed: Slot) -> Seen {
     let slot =
         SlotSeen { running: 1, in_route: 1, count: 1, in_flight: Some(0), ..SlotSeen::default() };
     let slots = PerSlot { blue: slot.clone(), green: slot };
-    Seen { routed: Some(routed), foreign: None, written_at: None, slots }
+    Seen { routed: Some(routed), arriving: false, foreign: None, written_at: None, slots }
+}
+
+/// A cluster's nodes learn of a write one after the other.
+#[test]
+fn a_switch_is_over_when_the_target_follows_it_and_the_way_back_waits_for_nothing() {
+    let arriving = |phase, to| {
+        let rollout = rollout(Kind::Deploy, state(phase, false, false), None);
+        let step = step(&rollout, &look(START, Ok(Seen { arriving: true, ..seen(to) }), None));
+        (step.state.phase, step.command)
+    };
+
+    let forth = arriving(Phase::Switching, Slot::Blue);
+    assert_eq!(forth, (Phase::Switching, Some(Command::Route(Some(Slot::Blue)))));
+    assert_eq!(arriving(Phase::SwitchingBack, Slot::Green).0, Phase::CleaningUp);
 }
 
 /// Its address is to be in the route before anything counts on it.

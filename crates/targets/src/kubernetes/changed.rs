@@ -1,0 +1,285 @@
+//! What somebody changed on a Deployment or a pod of ours: what it was made with stands in an
+//! annotation, and is compared with what the cluster says of it now. Pure.
+
+use super::objects;
+use domain::target::{Plan, Pull};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{Container, PodSpec},
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ManagedFieldsEntry},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What pods are made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Made {
+    image: String,
+    cpu_millis: u64,
+    memory_bytes: u64,
+    args: Vec<String>,
+    user: Option<u32>,
+    /// Where its variables come from.
+    configuration: String,
+}
+
+impl Made {
+    pub fn of(plan: &Plan, pull: &Pull) -> Self {
+        Self {
+            image: pull.repository.pinned(&pull.digest).to_string(),
+            cpu_millis: plan.limits.cpu_millis.into(),
+            memory_bytes: plan.limits.memory_bytes,
+            args: plan.spec.command.clone(),
+            user: plan.spec.user,
+            configuration: super::names::Names::of(&plan.place).configuration(plan.configuration),
+        }
+    }
+
+    /// As it is written into an annotation.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// `None`: somebody took it away, or there never was one.
+    pub fn read(annotations: Option<&BTreeMap<String, String>>) -> Option<Self> {
+        serde_json::from_str(annotations?.get(objects::MADE)?).ok()
+    }
+
+    /// What is not as it was made, as a part of a sentence.
+    pub fn differs(&self, pod: &PodSpec) -> Option<String> {
+        let Some(app) = pod.containers.iter().find(|one| one.name == objects::CONTAINER) else {
+            return Some("its container was taken out".to_owned());
+        };
+        let image = app.image.as_deref().unwrap_or_default();
+        if image != self.image {
+            return Some(format!("it runs the image {image}, and was made of {}", self.image));
+        }
+        let memory = limit(app, "memory").and_then(bytes);
+        if memory != Some(self.memory_bytes) {
+            let (is, made) =
+                (memory.map_or_else(|| "none".to_owned(), mebibytes), self.memory_bytes);
+            return Some(format!(
+                "its memory limit is {is}, and was made with {}",
+                mebibytes(made)
+            ));
+        }
+        let cpu = limit(app, "cpu").and_then(millis);
+        if cpu != Some(self.cpu_millis) {
+            let cores = |millis: u64| format!("{}", millis as f64 / 1000.0);
+            let is = cpu.map_or_else(|| "any number of".to_owned(), cores);
+            let made = cores(self.cpu_millis);
+            return Some(format!("it may use {is} cores, and was made with {made}"));
+        }
+        if app.args.clone().unwrap_or_default() != self.args || app.command.is_some() {
+            return Some("its command is not the one it was made with".to_owned());
+        }
+        let user = pod.security_context.as_ref().and_then(|context| context.run_as_user);
+        let own = app.security_context.as_ref().and_then(|context| context.run_as_user);
+        if own.or(user) != self.user.map(i64::from) && (own.is_some() || self.user.is_some()) {
+            return Some("it runs as another user than it was made with".to_owned());
+        }
+        let sources = app.env_from.iter().flatten();
+        let named = sources.flat_map(|source| {
+            let map = source.config_map_ref.as_ref().map(|one| one.name.as_str());
+            map.into_iter().chain(source.secret_ref.as_ref().map(|one| one.name.as_str()))
+        });
+        let mut named: Vec<_> = named.collect();
+        named.dedup();
+        if named != [self.configuration.as_str()] {
+            return Some("its variables are not those it was made with".to_owned());
+        }
+        None
+    }
+}
+
+/// What is not as we wrote a Deployment, as a part of a sentence, with whose hand it was.
+pub(super) fn of_deployment(deployment: &Deployment) -> Option<String> {
+    let annotations = deployment.metadata.annotations.as_ref();
+    let spec = deployment.spec.as_ref()?;
+    let fields = deployment.metadata.managed_fields.as_deref().unwrap_or_default();
+    if let Some(made) = Made::read(annotations)
+        && let Some(pod) = &spec.template.spec
+        && let Some(what) = made.differs(pod)
+    {
+        return Some(format!("{what}{}", by(fields, &["f:spec", "f:template"])));
+    }
+    resized(deployment)
+}
+
+/// Somebody else asked for another number of pods.
+pub(super) fn resized(deployment: &Deployment) -> Option<String> {
+    let made: i32 = deployment.metadata.annotations.as_ref()?.get(objects::SIZE)?.parse().ok()?;
+    let is = deployment.spec.as_ref()?.replicas.unwrap_or(1);
+    let fields = deployment.metadata.managed_fields.as_deref().unwrap_or_default();
+    (is != made).then(|| {
+        let by = by(fields, &["f:spec", "f:replicas"]);
+        format!("its Deployment has {is} replicas, and was made with {made}{by}")
+    })
+}
+
+/// Who has written below a path of fields last, if it was not us: `, by kubectl-edit at 14:03:22 UTC`.
+fn by(fields: &[ManagedFieldsEntry], path: &[&str]) -> String {
+    foreign_owner(fields, path).map_or_else(String::new, |owner| format!(", by {owner}"))
+}
+
+/// Who else than us has written a field, or something below it, last.
+pub(super) fn foreign_owner(fields: &[ManagedFieldsEntry], path: &[&str]) -> Option<String> {
+    let last = foreign_entry(fields, path)?;
+    let manager = last.manager.as_deref().unwrap_or("somebody");
+    Some(match &last.time {
+        Some(time) => format!("{manager} at {}", time.0.strftime("%H:%M:%S UTC on %-d %B")),
+        None => manager.to_owned(),
+    })
+}
+
+/// That act itself.
+pub(super) fn foreign_entry<'a>(
+    fields: &'a [ManagedFieldsEntry],
+    path: &[&str],
+) -> Option<&'a ManagedFieldsEntry> {
+    let owns = |entry: &ManagedFieldsEntry| {
+        let all = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        all.and_then(|all| path.iter().try_fold(all, |below, key| below.get(key))).is_some()
+    };
+    let ours =
+        |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(super::names::FIELD_MANAGER);
+    fields
+        .iter()
+        .filter(|entry| !ours(entry) && owns(entry))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+}
+
+fn limit<'a>(container: &'a Container, of: &str) -> Option<&'a Quantity> {
+    container.resources.as_ref()?.limits.as_ref()?.get(of)
+}
+
+/// `200m` or `0.2` or `2` of a core, in thousandths.
+pub(super) fn millis(quantity: &Quantity) -> Option<u64> {
+    let text = quantity.0.as_str();
+    if let Some(millis) = text.strip_suffix('m') {
+        return millis.parse().ok();
+    }
+    let cores: f64 = text.parse().ok()?;
+    (cores >= 0.0).then_some((cores * 1000.0).round() as u64)
+}
+
+/// `33554432`, `32Mi`, `64M`.
+pub(super) fn bytes(quantity: &Quantity) -> Option<u64> {
+    const UNITS: [(&str, u64); 10] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("Ti", 1 << 40),
+        ("Pi", 1 << 50),
+        ("k", 1000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("T", 1_000_000_000_000),
+        ("P", 1_000_000_000_000_000),
+    ];
+    let text = quantity.0.as_str();
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)))
+        .unwrap_or((text, 1));
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(unit);
+    }
+    let number: f64 = number.parse().ok()?;
+    (number >= 0.0).then_some((number * unit as f64) as u64)
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::sample;
+    use domain::{slot::Slot, target::Claim};
+    use serde_json::json;
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    fn deployment() -> Deployment {
+        let plan = sample::plan(&sample::place("api"), 2);
+        let pull = Pull {
+            repository: "registry.example.org/api".parse().expect("a repository"),
+            digest: format!("sha256:{}", "b".repeat(64)).parse().expect("a digest"),
+            login: None,
+        };
+        let claim = Claim { placement: plan.place.placement, epoch: 1, rollout: None };
+        let ours = Uuid::from_u128(1);
+        let made = objects::deployment(&plan, &pull, &claim, Slot::Blue, ours, Duration::ZERO);
+        serde_json::from_value(made).expect("a Deployment")
+    }
+
+    fn said(change: impl FnOnce(&mut Deployment)) -> String {
+        let mut there = deployment();
+        change(&mut there);
+        of_deployment(&there).unwrap_or_default()
+    }
+
+    fn app(deployment: &mut Deployment) -> &mut Container {
+        let spec = deployment.spec.as_mut().expect("there");
+        &mut spec.template.spec.as_mut().expect("there").containers[0]
+    }
+
+    fn set_limit(deployment: &mut Deployment, of: &str, quantity: &str) {
+        let limits = app(deployment).resources.as_mut().and_then(|it| it.limits.as_mut());
+        limits.expect("there").insert(of.to_owned(), Quantity(quantity.to_owned()));
+    }
+
+    #[test]
+    fn what_is_as_it_was_made_is_not_changed_and_every_change_is_told() {
+        assert_eq!(of_deployment(&deployment()), None);
+
+        let memory = said(|it| set_limit(it, "memory", "48Mi"));
+        assert_eq!(memory, "its memory limit is 48 MiB, and was made with 32 MiB");
+        let cpu = said(|it| set_limit(it, "cpu", "2"));
+        assert_eq!(cpu, "it may use 2 cores, and was made with 0.2");
+        let image = said(|it| app(it).image = Some("nginx:latest".to_owned()));
+        assert!(image.starts_with("it runs the image nginx:latest"), "{image}");
+        let args = said(|it| app(it).args = Some(vec!["--debug".to_owned()]));
+        assert!(args.contains("command"), "{args}");
+        let env = said(|it| app(it).env_from = None);
+        assert!(env.contains("variables"), "{env}");
+        let replicas = said(|it| it.spec.as_mut().expect("there").replicas = Some(5));
+        assert_eq!(replicas, "its Deployment has 5 replicas, and was made with 2");
+    }
+
+    #[test]
+    fn the_same_amount_in_other_words_is_no_change() {
+        let same = said(|it| {
+            set_limit(it, "memory", "32Mi");
+            set_limit(it, "cpu", "0.2");
+        });
+
+        assert_eq!(same, "");
+    }
+
+    #[test]
+    fn whose_hand_it_was_is_said_with_its_time() {
+        let entry = |manager: &str, fields: serde_json::Value| {
+            serde_json::from_value::<ManagedFieldsEntry>(json!({
+                "manager": manager,
+                "time": "2026-11-21T14:03:22Z",
+                "fieldsV1": fields,
+            }))
+            .expect("an entry")
+        };
+        let fields = [
+            entry("pilothouse", json!({ "f:spec": { "f:replicas": {}, "f:selector": {} } })),
+            entry("kubectl-edit", json!({ "f:spec": { "f:replicas": {} } })),
+        ];
+
+        let owner = |path: &[&str]| foreign_owner(&fields, path);
+
+        let hand = owner(&["f:spec", "f:replicas"]);
+        assert_eq!(hand.as_deref(), Some("kubectl-edit at 14:03:22 UTC on 21 November"));
+        assert_eq!(owner(&["f:spec", "f:selector"]), None);
+    }
+}
