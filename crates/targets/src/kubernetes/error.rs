@@ -17,11 +17,6 @@ impl Errors {
         Self { target: format!("The cluster {name}") }
     }
 
-    /// As the cluster is called in sentences.
-    pub fn target(&self) -> &str {
-        &self.target
-    }
-
     /// The cluster understood and said no, or we did on its behalf.
     pub fn refused(&self, reason: impl Into<String>) -> Error {
         Error::Refused { target: self.target.clone(), reason: reason.into() }

@@ -958,7 +958,8 @@ fn a_pool_without_room_waits_for_a_person_and_does_not_count_against_the_release
     let rollout = rollout(Kind::Deploy, state(Phase::Preparing, false, false), None);
     let slots =
         PerSlot { green: SlotSeen { running: 1, ..SlotSeen::default() }, ..PerSlot::default() };
-    let seen = Seen { routed: Some(Slot::Green), foreign: None, written_at: None, slots };
+    let seen =
+        Seen { routed: Some(Slot::Green), arriving: false, foreign: None, written_at: None, slots };
 
     let step = step(&rollout, &look(START, Ok(seen), Some(Reply::NoRoom("no /24".to_owned()))));
 
