@@ -21,6 +21,9 @@ use tokio::{
 /// What every namespace of the tests begins with.
 const PREFIX: &str = "pt-";
 
+/// How long a client waits for an answer.
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// A cluster that was started for the tests, or somebody's own.
 pub struct Cluster {
     pub client: Client,
@@ -192,7 +195,9 @@ impl Cluster {
         let port = found.spec?.ports?.first()?.port;
         let at = format!("/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}");
         let request = http::Request::get(at).body(kube::client::Body::empty()).expect("a request");
-        let answer = self.client.send(request).await.expect("the API server answers");
+        // It may try to reach a pod that is gone.
+        let answer = tokio::time::timeout(ANSWER, self.client.send(request)).await.ok()?;
+        let answer = answer.expect("the API server answers");
         let slot = answer.headers().get("x-hello-slot");
         let slot = slot.and_then(|slot| slot.to_str().ok()).map(str::to_owned);
         (answer.status() != 503 || slot.is_some()).then_some((answer.status().as_u16(), slot))

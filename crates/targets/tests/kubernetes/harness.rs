@@ -116,6 +116,10 @@ impl Harness for Machine {
         (Plan { pull: None, ..self.plan(place, 1) }, "registry")
     }
 
+    fn refused_questions(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        (&["Image is there, same content"], &["Nodes have room"])
+    }
+
     fn replaces(&self) -> bool {
         true
     }

@@ -30,7 +30,7 @@ async fn told(machine: &Machine, plan: &Plan) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_that_can_not_be_pulled_is_told_with_its_reason() {
     let machine = Machine::under("restricted").await;
-    let place = sample::place("unpulled");
+    let place = sample::place("absent");
     let mut plan = machine.plan(&place, 1);
     let mut nowhere = hello();
     nowhere.digest = format!("sha256:{}", "0".repeat(64)).parse().expect("a digest");
@@ -38,7 +38,7 @@ async fn an_image_that_can_not_be_pulled_is_told_with_its_reason() {
 
     let said = until("it is told", async || {
         let said = told(&machine, &plan).await;
-        said.contains("pull").then_some(said)
+        said.contains("can't be pulled").then_some(said)
     })
     .await;
 
