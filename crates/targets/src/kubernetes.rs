@@ -113,7 +113,7 @@ pub struct KubernetesTarget {
     asking: Client,
     errors: Errors,
     /// The move of the traffic that was seen to be followed last. Losing it costs one look more.
-    arrived: Mutex<HashMap<PlacementId, i64>>,
+    arrived: Mutex<HashMap<PlacementId, (String, i64)>>,
 }
 
 impl fmt::Debug for KubernetesTarget {

@@ -77,6 +77,8 @@ impl Written {
 /// The active Service of a placement.
 #[derive(Clone, Debug)]
 pub(super) struct Active {
+    /// Another one is another Service, which begins to count anew.
+    pub uid: String,
     pub resource_version: String,
     pub epoch: i64,
     /// As it is now, a hand's act counted. `None`: no route was ever written, or it is lost.
@@ -129,12 +131,18 @@ impl Active {
             }
         });
         Ok(Self {
+            uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.clone().unwrap_or_default(),
             epoch: annotation(objects::EPOCH).and_then(|text| text.parse().ok()).unwrap_or(0),
             route,
             owner,
             selector,
         })
+    }
+
+    /// Which move of the traffic was the last: the Service, and the revision that made it.
+    pub fn last_move(&self) -> Option<(String, i64)> {
+        Some((self.uid.clone(), self.route.as_ref()?.moved))
     }
 
     /// The slot that has the traffic.

@@ -2,7 +2,7 @@
 
 use super::{
     KubernetesTarget,
-    active::Written,
+    active::Active,
     changed, lock,
     names::{self, Names},
     pods::{self, SeenPod},
@@ -47,8 +47,8 @@ impl KubernetesTarget {
     }
 
     /// Whether the last move of the traffic was seen to be followed.
-    pub(super) fn has_arrived(&self, place: &Place, route: &Written) -> bool {
-        lock(&self.arrived).get(&place.placement) == Some(&route.moved)
+    pub(super) fn has_arrived(&self, place: &Place, active: &Active) -> bool {
+        active.last_move().as_ref() == lock(&self.arrived).get(&place.placement)
     }
 }
 
@@ -92,9 +92,9 @@ pub(super) async fn observe(target: &KubernetesTarget, place: &Place) -> Result<
         };
         slots.of_mut(slot).push(one.instance(in_route, of_all.of(slot).as_ref()));
     }
-    let arriving = match route {
-        Some(route) if !route.withdrawn => {
-            !arrived_there(target, place, route, &pods, &served).await
+    let arriving = match &active {
+        Some(active) if route.is_some_and(|route| !route.withdrawn) => {
+            !arrived_there(target, place, active, &pods, &served).await
         }
         _ => false,
     };
@@ -117,14 +117,14 @@ fn by_slot(target: &KubernetesTarget, deployments: &[Deployment]) -> PerSlot<Opt
 pub(super) async fn arrived(
     target: &KubernetesTarget,
     place: &Place,
-    route: &Written,
+    active: &Active,
 ) -> Result<bool> {
-    if target.has_arrived(place, route) {
+    if target.has_arrived(place, active) {
         return Ok(true);
     }
-    let active = Names::of(place).active();
-    let (pods, served) = tokio::try_join!(target.pods(place), target.served_by(place, &active))?;
-    Ok(arrived_there(target, place, route, &pods, &served).await)
+    let service = Names::of(place).active();
+    let (pods, served) = tokio::try_join!(target.pods(place), target.served_by(place, &service))?;
+    Ok(arrived_there(target, place, active, &pods, &served).await)
 }
 
 /// The EndpointSlices hold nobody but the live slot's pods, and one of them answers through the
@@ -132,17 +132,17 @@ pub(super) async fn arrived(
 async fn arrived_there(
     target: &KubernetesTarget,
     place: &Place,
-    route: &Written,
+    active: &Active,
     pods: &[SeenPod],
     served: &BTreeSet<String>,
 ) -> bool {
-    if target.has_arrived(place, route) {
+    if target.has_arrived(place, active) {
         return true;
     }
-    if !only_of(route.live, pods, served) {
+    let (Some(last_move), true) = (active.last_move(), only_of(active.live(), pods, served)) else {
         return false;
-    }
-    if let Some(live) = route.live {
+    };
+    if let Some(live) = active.live() {
         let of_live = pods.iter().filter(|one| one.identity.slot == live);
         let path = of_live.filter_map(|one| one.check.as_deref()).next().unwrap_or("/");
         let service = Names::of(place).active();
@@ -150,7 +150,7 @@ async fn arrived_there(
             return false;
         }
     }
-    lock(&target.arrived).insert(place.placement, route.moved);
+    lock(&target.arrived).insert(place.placement, last_move);
     true
 }
 

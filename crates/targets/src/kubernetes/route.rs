@@ -133,10 +133,21 @@ impl KubernetesTarget {
 
     /// Makes the preview Service lead to `slot`.
     pub(super) async fn preview(&self, place: &Place, slot: Option<Slot>) -> Result<()> {
+        let name = Names::of(place).preview();
+        let found = self.ours(place, self.get::<Service>(place, &name).await?)?;
+        self.lead(place, found, slot).await
+    }
+
+    /// The same, of what was found under its name.
+    pub(super) async fn lead(
+        &self,
+        place: &Place,
+        preview: Option<Service>,
+        slot: Option<Slot>,
+    ) -> Result<()> {
         let (name, installation) = (Names::of(place).preview(), self.options.installation);
         let wanted = objects::leads_to(place, installation, slot);
-        let found = self.ours(place, self.get::<Service>(place, &name).await?)?;
-        let Some(found) = found else {
+        let Some(found) = preview else {
             let none = std::collections::BTreeMap::new();
             let service = objects::service(place, installation, &name, slot, &none);
             return self.create::<Service>(place, service).await.map(drop);
@@ -158,12 +169,11 @@ impl KubernetesTarget {
 
     /// What became of a write, once it is followed or the time for that is over.
     async fn followed(&self, place: &Place, active: Active, until: Instant) -> Result<RouteSeen> {
-        let route = active.route.clone().ok_or_else(|| self.lost())?;
         let mut arriving = true;
         while arriving && Instant::now() < until {
             let left = until - Instant::now();
             // An error is an answer that did not come: the write stands all the same.
-            arriving = match tokio::time::timeout(left, arrived(self, place, &route)).await {
+            arriving = match tokio::time::timeout(left, arrived(self, place, &active)).await {
                 Ok(Ok(arrived)) => !arrived,
                 Ok(Err(_)) | Err(_) => true,
             };
@@ -252,12 +262,12 @@ pub(super) async fn refresh(
         *next.makers.of_mut(slot) = found.then_some(maker);
     }
     if next == there {
-        let arriving = !target.has_arrived(place, &there);
+        let arriving = !target.has_arrived(place, &active);
         return active.seen(arriving).ok_or_else(|| target.lost());
     }
     target.names_are_free(place).await?;
     let written = target.write(claim, place, &active, next, false).await?;
-    let arriving = written.route.as_ref().is_some_and(|route| !target.has_arrived(place, route));
+    let arriving = !target.has_arrived(place, &written);
     written.seen(arriving).ok_or_else(|| target.lost())
 }
 

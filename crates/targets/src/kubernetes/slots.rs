@@ -36,7 +36,10 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// What is there before a slot is filled.
 struct There {
     active: Option<Active>,
+    preview: Option<Service>,
     deployment: Option<Deployment>,
+    config_map: Option<ConfigMap>,
+    secret: Option<Secret>,
     pods: Vec<SeenPod>,
 }
 
@@ -48,71 +51,77 @@ pub(super) async fn fill(
     plan: &Plan,
 ) -> Result<()> {
     let place = &plan.place;
-    let There { active, deployment, pods } = look(target, claim, slot, plan).await?;
-    let live = active.as_ref().and_then(Active::live);
-    let is_live = live == Some(slot);
+    let mut there = look(target, claim, slot, plan).await?;
+    let (active, deployment) = (there.active.take(), there.deployment.take());
+    let is_live = active.as_ref().and_then(Active::live) == Some(slot);
+    may_fill(target, claim, slot, plan, active.as_ref(), &there.pods)?;
     let maker = deployment.as_ref().and_then(|one| maker(target, one));
-    may_fill(target, claim, slot, plan, active.as_ref(), &pods)?;
     let stays = maker.is_some_and(|maker| maker.maker == plan.maker);
     let pull = if stays { None } else { Some(fetched(target, plan)?) };
 
     announce(target, claim, slot, plan, active).await?;
-    if plan.spec.exposure.port().is_some() && !is_live {
-        target.preview(place, Some(slot)).await?;
-    }
-    let deployment = match (deployment, pull) {
+    let preview = async {
+        if plan.spec.exposure.port().is_some() && !is_live {
+            return target.lead(place, there.preview.take(), Some(slot)).await;
+        }
+        Ok(())
+    };
+    let configured = async {
+        let (config_map, secret) = (there.config_map.is_some(), there.secret.is_some());
+        configure(target, slot, plan, pull.as_ref(), config_map, secret).await
+    };
+    tokio::try_join!(preview, configured)?;
+    let deployment = match (deployment, &pull) {
         (Some(there), None) => resize(target, claim, plan, is_live, there).await?,
         (there, Some(pull)) => {
-            if let Some(strays) = there {
-                target.delete(place, &strays).await?;
+            if let Some(strays) = &there {
+                target.delete(place, strays).await?;
             }
-            configure(target, slot, plan, &pull).await?;
             let (installation, grace) = (target.options.installation, target.options.grace);
-            let made = objects::deployment(plan, &pull, claim, slot, installation, grace);
+            let made = objects::deployment(plan, pull, claim, slot, installation, grace);
             let made = target.apply::<Deployment>(place, &made).await?;
-            sweep(target, place).await?;
+            if there.is_some() {
+                sweep(target, place).await?;
+            }
             made
         }
         // Whoever stays is there.
         (None, None) => return Err(target.lost()),
     };
-    let of_slot = pods.iter().filter(|one| one.identity.slot == slot);
+    let of_slot = there.pods.iter().filter(|one| one.identity.slot == slot);
     let ours: Vec<_> = of_slot.filter(|one| one.identity.maker == plan.maker).collect();
     take_in(target, place, &ours).await?;
-    if pods.iter().any(|one| one.ending) {
+    if there.pods.iter().any(|one| one.ending) {
         // Whoever ends still takes the room of a quota.
         return Ok(());
     }
     held_up(target, &deployment)
 }
 
-/// Everything of which a name is needed, before anything is made.
+/// Everything of which a name is needed, before anything is made. The claim is shown meanwhile.
 async fn look(target: &KubernetesTarget, claim: &Claim, slot: Slot, plan: &Plan) -> Result<There> {
     let place = &plan.place;
     let names = Names::of(place);
     let configuration = names.configuration(plan.configuration);
-    let (deployment, preview, login, config_map, secret) = (
-        names.deployment(slot),
-        names.preview(),
-        names.login(slot),
-        configuration.clone(),
-        configuration,
-    );
-    let (deployment, preview, login, config_map, secret, pods) = tokio::try_join!(
+    let (deployment, preview, login) = (names.deployment(slot), names.preview(), names.login(slot));
+    let (deployment, preview, login, config_map, secret, pods, active) = tokio::try_join!(
         target.get::<Deployment>(place, &deployment),
         target.get::<Service>(place, &preview),
         target.get::<Secret>(place, &login),
-        target.get::<ConfigMap>(place, &config_map),
-        target.get::<Secret>(place, &secret),
+        target.get::<ConfigMap>(place, &configuration),
+        target.get::<Secret>(place, &configuration),
         target.pods(place),
+        target.fenced(claim, place),
     )?;
-    target.ours(place, preview)?;
     target.ours(place, login)?;
-    target.ours(place, config_map)?;
-    target.ours(place, secret)?;
-    let deployment = target.ours(place, deployment)?;
-    let active = target.fenced(claim, place).await?;
-    Ok(There { active, deployment, pods })
+    Ok(There {
+        active,
+        preview: target.ours(place, preview)?,
+        deployment: target.ours(place, deployment)?,
+        config_map: target.ours(place, config_map)?,
+        secret: target.ours(place, secret)?,
+        pods,
+    })
 }
 
 /// What a slot is not filled over: the live pods of somebody else, and a route that was lost.
@@ -208,21 +217,39 @@ async fn announce(
     Ok(())
 }
 
-/// What pods read when they start: before they are made.
-async fn configure(target: &KubernetesTarget, slot: Slot, plan: &Plan, pull: &Pull) -> Result<()> {
+/// What pods read when they start: before they are made. What somebody removed comes back.
+async fn configure(
+    target: &KubernetesTarget,
+    slot: Slot,
+    plan: &Plan,
+    pull: Option<&Pull>,
+    has_config_map: bool,
+    has_secret: bool,
+) -> Result<()> {
     let (place, installation) = (&plan.place, target.options.installation);
-    let name = Names::of(place).configuration(plan.configuration);
-    if target.get::<ConfigMap>(place, &name).await?.is_none() {
-        target.create::<ConfigMap>(place, objects::config_map(plan, installation)).await?;
-    }
-    if target.get::<Secret>(place, &name).await?.is_none() {
-        target.create::<Secret>(place, objects::secret(plan, installation)).await?;
-    }
-    if let Some(login) = &pull.login {
-        let login = objects::login(plan, pull, login, slot, installation);
-        target.apply::<Secret>(place, &login).await?;
-    }
-    Ok(())
+    let config_map = async {
+        if !has_config_map {
+            target.create::<ConfigMap>(place, objects::config_map(plan, installation)).await?;
+        }
+        Ok(())
+    };
+    let secret = async {
+        if !has_secret {
+            target.create::<Secret>(place, objects::secret(plan, installation)).await?;
+        }
+        Ok(())
+    };
+    let login = async {
+        // Written again each time it is known, because a password may have changed since.
+        if let Some((pull, login)) =
+            pull.or(plan.pull.as_ref()).and_then(|pull| Some((pull, pull.login.as_ref()?)))
+        {
+            let login = objects::login(plan, pull, login, slot, installation);
+            target.apply::<Secret>(place, &login).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(config_map, secret, login).map(drop)
 }
 
 /// Gives a Deployment the plan's number of pods. A rollout makes no slot smaller that has the
