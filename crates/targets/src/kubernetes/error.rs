@@ -66,6 +66,11 @@ impl Errors {
                 "{}. Whoever administers the cluster can allow it.",
                 said.trim_end_matches('.')
             )),
+            404 if status.message.contains("namespaces \"") => self.refused(format!(
+                "{}. Whoever administers the cluster can make the namespace, or the target gets \
+                 another pattern for namespaces.",
+                said.trim_end_matches('.')
+            )),
             // Not there (any more), or changed by somebody in the same moment: the next look tells.
             404 | 409 | 410 => self.unreachable(anyhow!("{said} ({})", status.code)),
             429 => self.unreachable(anyhow!("it has too much to do (429): {said}")),
@@ -136,6 +141,9 @@ mod tests {
         assert!(matches!(sorted(429, "too many requests"), Error::Unreachable { .. }));
         assert!(matches!(sorted(503, "apiserver is shutting down"), Error::Unreachable { .. }));
         assert!(matches!(sorted(422, "spec.replicas: Invalid value"), Error::Refused { .. }));
+        let nowhere = sorted(404, "namespaces \"shop-local\" not found");
+        assert!(matches!(nowhere, Error::Refused { .. }), "{nowhere:?}");
+        assert!(matches!(sorted(404, "pods \"a\" not found"), Error::Unreachable { .. }));
         let quota = sorted(403, "pods \"a\" is forbidden: exceeded quota: small");
         assert!(matches!(quota, Error::Full { .. }), "{quota:?}");
     }

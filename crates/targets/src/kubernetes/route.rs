@@ -28,10 +28,18 @@ const FOLLOWED: Duration = Duration::from_millis(1200);
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 impl KubernetesTarget {
-    /// The active Service as it is. An error if that name is a stranger's.
+    /// The active Service, where it is ours. A stranger's is none: who only looks, or shows a claim,
+    /// has no need of the name.
     pub(super) async fn active(&self, place: &Place) -> Result<Option<Active>> {
         let found = self.get::<Service>(place, &Names::of(place).active()).await?;
+        let found = self.ours(place, found).ok().flatten();
         found.map(|service| self.read(&service, place)).transpose()
+    }
+
+    /// Whoever makes the active Service does need the name.
+    pub(super) async fn active_is_free(&self, place: &Place) -> Result<()> {
+        let found = self.get::<Service>(place, &Names::of(place).active()).await?;
+        self.ours(place, found).map(drop)
     }
 
     fn read(&self, service: &Service, place: &Place) -> Result<Active> {
@@ -307,6 +315,7 @@ pub(super) async fn restore(
     let written = match active {
         Some(active) => target.write(claim, place, &active, next, true).await?,
         None => {
+            target.active_is_free(place).await?;
             next.revision = 1;
             next.moved = 1;
             next.rollout = claim.rollout;

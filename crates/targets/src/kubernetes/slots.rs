@@ -16,7 +16,7 @@ use super::{
     objects,
     pods::SeenPod,
 };
-use crate::{Error, Result};
+use crate::Result;
 use domain::{
     slot::Slot,
     target::{Claim, Place, Plan, Pull},
@@ -114,6 +114,9 @@ async fn look(target: &KubernetesTarget, claim: &Claim, slot: Slot, plan: &Plan)
         target.fenced(claim, place),
     )?;
     target.ours(place, login)?;
+    if active.is_none() {
+        target.active_is_free(place).await?;
+    }
     Ok(There {
         active,
         preview: target.ours(place, preview)?,
@@ -353,13 +356,13 @@ async fn sweep(target: &KubernetesTarget, place: &Place) -> Result<()> {
         .flat_map(|one| [names.configuration(one.configuration), names.login(one.slot)])
         .collect();
     let is_left = |name: String| !used.contains(&name);
-    for one in config_maps.iter().filter(|one| is_left(one.name_any())) {
-        target.delete(place, one).await?;
-    }
-    for one in secrets.iter().filter(|one| is_left(one.name_any())) {
-        target.delete(place, one).await?;
-    }
-    Ok(())
+    let config_maps = config_maps.iter().filter(|one| is_left(one.name_any()));
+    let secrets = secrets.iter().filter(|one| is_left(one.name_any()));
+    tokio::try_join!(
+        try_join_all(config_maps.map(|one| target.delete(place, one))),
+        try_join_all(secrets.map(|one| target.delete(place, one))),
+    )
+    .map(drop)
 }
 
 impl KubernetesTarget {
@@ -400,16 +403,15 @@ pub(super) async fn empty(
 ) -> Result<()> {
     let names = Names::of(place);
     let name = names.deployment(slot);
-    let (pods, deployment) =
-        tokio::try_join!(target.pods(place), target.get::<Deployment>(place, &name))?;
+    let (pods, deployment, active) = tokio::try_join!(
+        target.pods(place),
+        target.get::<Deployment>(place, &name),
+        target.fenced(claim, place),
+    )?;
     // A stranger's is none of ours.
     let deployment = target.ours(place, deployment).ok().flatten();
     let (of_slot, others): (Vec<_>, Vec<_>) =
         pods.into_iter().partition(|one| one.identity.slot == slot);
-    let active = match target.fenced(claim, place).await {
-        Err(Error::Refused { .. }) if of_slot.is_empty() && deployment.is_none() => return Ok(()),
-        other => other?,
-    };
     let route = active.as_ref().and_then(|active| active.route.clone());
     if route.as_ref().is_some_and(|route| route.live == Some(slot)) {
         return Err(target.errors.refused(format!(
@@ -458,13 +460,15 @@ fn replicas(deployment: &Deployment) -> i32 {
 
 /// Takes the Services away, once nothing is behind them and nothing may come.
 async fn tidy(target: &KubernetesTarget, place: &Place) -> Result<()> {
-    let left = target.list::<Deployment>(place, &target.of(place)).await?;
+    let selector = target.of(place);
+    let (left, services) = tokio::try_join!(
+        target.list::<Deployment>(place, &selector),
+        target.list::<Service>(place, &selector),
+    )?;
     if left.iter().any(|one| one.metadata.deletion_timestamp.is_none()) {
         return Ok(());
     }
-    for service in target.list::<Service>(place, &target.of(place)).await? {
-        target.delete(place, &service).await?;
-    }
+    try_join_all(services.iter().map(|one| target.delete(place, one))).await?;
     super::lock(&target.arrived).remove(&place.placement);
     Ok(())
 }
