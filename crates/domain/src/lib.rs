@@ -32,3 +32,4 @@ pub mod slot;
 pub mod source;
 pub mod target;
 pub mod view;
+pub mod witness;

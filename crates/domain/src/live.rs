@@ -80,7 +80,8 @@ pub struct SlotSample {
     pub instances: Vec<InstanceSample>,
     pub requests: u32,
     pub failures: u32,
-    pub in_flight: u32,
+    /// `None`: nobody can say.
+    pub in_flight: Option<u32>,
     pub p50_us: Option<u32>,
     pub p95_us: Option<u32>,
     pub p99_us: Option<u32>,

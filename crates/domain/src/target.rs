@@ -257,6 +257,12 @@ pub enum Verdict {
 pub struct Traffic {
     /// Changes when the witness restarted: cumulative counters begin again.
     pub boot: String,
+    /// Who counted, for people: "router".
+    #[serde(default)]
+    pub witness: String,
+    /// What it can not see, as a sentence. Empty where it sees every request.
+    #[serde(default)]
+    pub unseen: String,
     /// Unix time of the witness when it answered, in seconds.
     pub now: i64,
     pub slots: PerSlot<SlotTraffic>,
@@ -268,8 +274,9 @@ pub struct SlotTraffic {
     /// Since the witness started.
     pub requests: u64,
     pub failures: u64,
-    /// Requests, streams and upgraded connections that have not ended.
-    pub in_flight: u64,
+    /// Requests, streams and upgraded connections that have not ended. `None`: the witness does not
+    /// see others' requests, so nobody can say.
+    pub in_flight: Option<u64>,
     /// Time of the last answer, in milliseconds of Unix time.
     pub last_answer_ms: Option<i64>,
     /// Whole seconds that are over, oldest first, at most 300, none twice.

@@ -86,7 +86,7 @@ pub(crate) fn seen(
     let slot = |slot: Slot| {
         let instances = observed.slots.of(slot);
         let mut seen = slot_seen(instances, *makers.of(slot));
-        seen.in_flight = traffic.map(|traffic| traffic.slots.of(slot).in_flight);
+        seen.in_flight = traffic.and_then(|traffic| traffic.slots.of(slot).in_flight);
         if !takes_requests {
             // There is no route to be in.
             seen.in_route = seen.running;

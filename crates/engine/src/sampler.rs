@@ -172,7 +172,7 @@ fn sample(
 
 /// The last whole second.
 fn count(sample: &mut SlotSample, traffic: &SlotTraffic) {
-    sample.in_flight = u32::try_from(traffic.in_flight).unwrap_or(u32::MAX);
+    sample.in_flight = traffic.in_flight.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     if let Some(second) = traffic.seconds.last() {
         let window = Window::of(std::slice::from_ref(second));
         sample.requests = second.requests;

@@ -49,6 +49,7 @@ mod usage;
 mod watch;
 
 pub use build::{BuilderOptions, DockerBuilder};
+pub(crate) use facts::gib;
 
 use crate::{
     DEADLINE, Error, Hint, Makers, Result, Target,

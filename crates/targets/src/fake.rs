@@ -298,7 +298,7 @@ impl Target for Fake {
         if route.there && route.live == Some(slot) {
             return Err(refused(format!("{slot} gets the traffic.")));
         }
-        Ok(std::mem::take(&mut route.traffic.of_mut(slot).in_flight))
+        Ok(route.traffic.of_mut(slot).in_flight.take().unwrap_or(0))
     }
 
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {

@@ -77,11 +77,10 @@ fn Column(
         let seconds = seconds.clone();
         move || {
             seconds.with(|seconds| {
-                seconds.back().map_or_else(
+                let last = seconds.back().and_then(|last| last.slots.of(slot).in_flight);
+                last.map_or_else(
                     || "– in flight".to_owned(),
-                    |last| {
-                        format!("{} in flight", format::count(last.slots.of(slot).in_flight.into()))
-                    },
+                    |count| format!("{} in flight", format::count(count.into())),
                 )
             })
         }

@@ -76,6 +76,10 @@ pub fn EvidenceCard(state: Memo<State>) -> impl IntoView {
                     })
             }}
             {move || {
+                let unseen = state.with(|state| state.evidence.unseen.clone());
+                (!unseen.is_empty()).then(|| view! { <p class="faint">{unseen}</p> })
+            }}
+            {move || {
                 state
                     .with(|state| state.evidence.confirmed_at)
                     .map(|at| {

@@ -2,7 +2,7 @@
 
 use crate::{
     observing::Observation,
-    slot::{PerSlot, Slot},
+    slot::PerSlot,
     target::{SlotTraffic, Traffic},
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use time::OffsetDateTime;
 pub struct Evidence {
     /// Who counted: "router". Empty before the switch.
     pub witness: String,
+    /// What the witness can not see, as a sentence. Empty where it sees every request.
+    #[serde(default)]
+    pub unseen: String,
     /// When the write was sent.
     #[serde(with = "time::serde::rfc3339::option")]
     pub written_at: Option<OffsetDateTime>,
@@ -54,7 +57,8 @@ pub struct Counted {
 impl Evidence {
     /// Remembers the counters as they are before the switch.
     pub fn begin(&mut self, traffic: &Traffic) {
-        self.witness = "router".to_owned();
+        self.witness.clone_from(&traffic.witness);
+        self.unseen.clone_from(&traffic.unseen);
         self.counted = Some(Counted::of(traffic));
     }
 
@@ -75,11 +79,11 @@ impl Evidence {
                 return;
             }
         };
-        for slot in Slot::ALL {
-            let ((requests, failures), (r, f)) = (now.slots.of(slot), before.slots.of(slot));
-            self.requests += requests.saturating_sub(*r);
-            self.failures += failures.saturating_sub(*f);
-        }
+        // Of both slots together: a witness that learns late when traffic moved counts what it saw
+        // for the other slot from then on.
+        let ((requests, failures), (r, f)) = (now.sum(), before.sum());
+        self.requests += requests.saturating_sub(r);
+        self.failures += failures.saturating_sub(f);
         self.counted = Some(now);
     }
 
@@ -99,6 +103,11 @@ impl Evidence {
 }
 
 impl Counted {
+    fn sum(&self) -> (u64, u64) {
+        let (blue, green) = (self.slots.blue, self.slots.green);
+        (blue.0 + green.0, blue.1 + green.1)
+    }
+
     fn of(traffic: &Traffic) -> Self {
         let pair = |slot: &SlotTraffic| (slot.requests, slot.failures);
         Self {

@@ -35,6 +35,14 @@ pub fn middle(bucket: u8) -> Duration {
     Duration::from_nanos((us * 1e3) as u64)
 }
 
+/// The upper bound of `bucket` in microseconds. The last one has none: it stands for itself, ten
+/// times its lower bound.
+#[must_use]
+pub fn upper_bound_us(bucket: u8) -> u32 {
+    let us = FIRST_BOUND_US * GROWTH.powi(i32::from(bucket.min(LAST)));
+    if bucket >= LAST { (us * 10.0 / GROWTH) as u32 } else { us as u32 }
+}
+
 /// How many answers took how long: `[bucket, count]` pairs in ascending order, no zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -46,6 +54,12 @@ impl Latencies {
     pub fn from_counts(counts: &[u32]) -> Self {
         let pairs = (0..=LAST).zip(counts).filter(|(_, count)| **count > 0);
         Self(pairs.map(|(bucket, count)| (bucket, u64::from(*count))).collect())
+    }
+
+    /// One answer.
+    #[must_use]
+    pub fn of(latency: Duration) -> Self {
+        Self(vec![(bucket(latency), 1)])
     }
 
     /// How many answers there are.

@@ -66,7 +66,7 @@ pub(super) async fn drained(turn: &mut Turn<'_>, slot: Slot) -> bool {
     }
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
     match turn.context.target.traffic(&turn.placement.place, now).await {
-        Ok(traffic) => traffic.slots.of(slot).in_flight == 0,
+        Ok(traffic) => traffic.slots.of(slot).in_flight == Some(0),
         Err(_) => false,
     }
 }

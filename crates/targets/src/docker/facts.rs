@@ -122,7 +122,7 @@ pub(super) fn router_findings(router: &Result<Hello, Failure>) -> Vec<Finding> {
 
 /// `23.5 GiB`, `512 MiB`.
 #[allow(clippy::cast_precision_loss)] // Rounded to a tenth anyway.
-pub(super) fn gib(bytes: u64) -> String {
+pub(crate) fn gib(bytes: u64) -> String {
     if bytes < 1 << 30 {
         return format!("{} MiB", bytes >> 20);
     }

@@ -4,7 +4,7 @@ use super::labels::Identity;
 use crate::Makers;
 use domain::{
     id::RolloutId,
-    route::{MAIN_LISTENER, Route, Routed, latency::LAST, traffic},
+    route::{MAIN_LISTENER, Route, Routed, latency::upper_bound_us, traffic},
     slot::{PerSlot, Slot},
     target::{Hand, Place, RouteSeen, Second, SlotTraffic, Traffic},
 };
@@ -115,12 +115,18 @@ pub(super) fn traffic(
     let first = since.max(boot.started_at.unix_timestamp() + 1).max(now - kept);
     let slot = |slot| {
         counted.map_or_else(
-            || SlotTraffic { seconds: filled(&[], first, now), ..SlotTraffic::default() },
+            || SlotTraffic {
+                in_flight: Some(0),
+                seconds: filled(&[], first, now),
+                ..SlotTraffic::default()
+            },
             |counted| slot_traffic(counted.slots.of(slot), first, now),
         )
     };
     Traffic {
         boot: counted.map_or(boot.boot, |counted| counted.boot).to_string(),
+        witness: "router".to_owned(),
+        unseen: String::new(),
         now,
         slots: PerSlot { blue: slot(Slot::Blue), green: slot(Slot::Green) },
     }
@@ -130,7 +136,7 @@ fn slot_traffic(counted: &traffic::SlotTraffic, first: i64, now: i64) -> SlotTra
     SlotTraffic {
         requests: counted.totals.requests,
         failures: counted.totals.failures.sum(),
-        in_flight: counted.in_flight.all,
+        in_flight: Some(counted.in_flight.all),
         last_answer_ms: counted
             .last_answer_at
             .and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()),
@@ -162,13 +168,6 @@ fn second(counted: &traffic::Second) -> Second {
             .collect(),
         longest_gap_ms: small(counted.longest_gap_us.div_ceil(1000)),
     }
-}
-
-/// The upper bound of a bucket of `domain::route::latency`, in microseconds. The last one has none;
-/// it stands for itself, ten times its lower bound.
-fn upper_bound_us(bucket: u8) -> u32 {
-    let us = 100.0 * 1.1_f64.powi(i32::from(bucket.min(LAST)));
-    if bucket >= LAST { (us * 10.0 / 1.1) as u32 } else { us as u32 }
 }
 
 #[cfg(test)]

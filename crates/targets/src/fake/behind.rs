@@ -254,7 +254,7 @@ impl Fake {
     pub fn set_in_flight(&self, placement: PlacementId, slot: Slot, in_flight: u64) {
         self.behind(|machine| {
             let route = machine.routes.entry(placement).or_default();
-            route.traffic.of_mut(slot).in_flight = in_flight;
+            route.traffic.of_mut(slot).in_flight = Some(in_flight);
         });
     }
 

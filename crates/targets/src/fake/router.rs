@@ -196,6 +196,7 @@ impl Machine {
         let route = self.routes.get(&placement);
         let slot = |slot| {
             let mut traffic = route.map(|route| route.traffic.of(slot).clone()).unwrap_or_default();
+            traffic.in_flight.get_or_insert(0);
             let counted = |at| route.and_then(|route| route.seconds.of(slot).get(&at)).cloned();
             traffic.seconds = (first..now)
                 .map(|at| counted(at).unwrap_or_else(|| Second { at, ..Second::default() }))
@@ -204,6 +205,8 @@ impl Machine {
         };
         Traffic {
             boot: format!("boot-{}", self.boot),
+            witness: "router".to_owned(),
+            unseen: String::new(),
             now,
             slots: PerSlot { blue: slot(Slot::Blue), green: slot(Slot::Green) },
         }

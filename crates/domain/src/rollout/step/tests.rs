@@ -427,11 +427,14 @@ impl World {
             longest_gap_ms: 10,
         };
         let slot = |slot| SlotTraffic {
+            in_flight: Some(0),
             seconds: vec![second(self.at.unix_timestamp(), slot)],
             ..SlotTraffic::default()
         };
         Traffic {
             boot: "b".to_owned(),
+            witness: "router".to_owned(),
+            unseen: String::new(),
             now: self.at.unix_timestamp(),
             slots: PerSlot { blue: slot(Slot::Blue), green: slot(Slot::Green) },
         }
@@ -799,7 +802,13 @@ fn an_instance_that_died_once_before_it_was_verified_is_not_taken_back_for_it() 
     let second = |at| Second { at, ..Second::default() };
     let slot = SlotTraffic { seconds: vec![second(1)], ..SlotTraffic::default() };
     let slots = PerSlot { blue: slot.clone(), green: slot };
-    let traffic = Traffic { boot: "b".to_owned(), now: 2, slots };
+    let traffic = Traffic {
+        boot: "b".to_owned(),
+        witness: "router".to_owned(),
+        unseen: String::new(),
+        now: 2,
+        slots,
+    };
     for (restarts, broken) in [(1, 0), (2, 1)] {
         let mut sight = seen(Slot::Blue);
         sight.slots.blue.restarts = restarts;
