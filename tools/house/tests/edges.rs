@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("control", &["domain", "store", "vault"]),
     ("engine", &["domain", "store", "targets", "vault"]),
     ("router", &["domain"]),
+    ("probe", &["domain"]),
     ("app", &["domain", "control"]),
     ("server", &["app", "control", "domain", "engine", "store", "targets", "vault"]),
     // Not part of the product.
