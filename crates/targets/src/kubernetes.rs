@@ -12,8 +12,14 @@
 //!   pods.rs          one pod, read (pure)
 //!   changed.rs       what somebody changed on an object since (pure)
 //!   probe.rs         asking pods and Services through the API server
+//!   reasons.rs       why a pod does not come up (pure)
 //!   access.rs        what its credentials must be allowed to do
-//!   check.rs preflight.rs watch.rs usage.rs logs.rs traffic.rs image.rs error.rs
+//!   preflight.rs     the questions before a rollout
+//!   room.rs          whether both slots fit quotas and ranges (pure)
+//!   traffic.rs       what the witness counted
+//!   witness.rs       the witness inside the cluster
+//!   asked.rs         the one that asks through the API server
+//!   check.rs watch.rs usage.rs logs.rs quantity.rs image.rs error.rs
 //! ```
 //!
 //! The active Service carries the claim: epoch, revision, and who wrote it when, as annotations.
@@ -23,6 +29,7 @@
 mod access;
 mod active;
 mod apply;
+mod asked;
 mod changed;
 mod check;
 mod error;
@@ -34,11 +41,15 @@ mod observe;
 mod pods;
 mod preflight;
 mod probe;
+mod quantity;
+mod reasons;
+mod room;
 mod route;
 mod slots;
 mod traffic;
 mod usage;
 mod watch;
+mod witness;
 
 pub use access::{Granted, NEEDS, Need, Where, role_yaml};
 
@@ -67,7 +78,7 @@ use kube::Client;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use uuid::Uuid;
@@ -114,6 +125,12 @@ pub struct KubernetesTarget {
     errors: Errors,
     /// The move of the traffic that was seen to be followed last. Losing it costs one look more.
     arrived: Mutex<HashMap<PlacementId, (String, i64)>>,
+    hub: Arc<watch::Hub>,
+    meter: usage::Meter,
+    /// When the traffic of placements moved. Losing it makes figures of the last minutes coarser.
+    moves: Mutex<traffic::AllMoves>,
+    probes: witness::Probes,
+    asked: asked::Asking,
 }
 
 impl fmt::Debug for KubernetesTarget {
@@ -133,7 +150,18 @@ impl KubernetesTarget {
         config.default_retry = false;
         let asking = Client::try_from(config).context("reading the target's credentials")?;
         let errors = Errors::of(&options.name);
-        Ok(Self { options, client, asking, errors, arrived: Mutex::default() })
+        Ok(Self {
+            options,
+            client,
+            asking,
+            errors,
+            arrived: Mutex::default(),
+            hub: Arc::default(),
+            meter: usage::Meter::default(),
+            moves: Mutex::default(),
+            probes: witness::Probes::default(),
+            asked: asked::Asking::default(),
+        })
     }
 
     /// To ask the API server directly.
@@ -147,10 +175,14 @@ impl KubernetesTarget {
     ///
     /// `Refused`, when its name would be too long.
     pub(crate) fn namespace(&self, place: &Place) -> Result<String> {
-        self.options
+        let namespace = self
+            .options
             .namespaces
             .fill(&place.project, &place.environment)
-            .map_err(|wrong| self.errors.refused(wrong.0))
+            .map_err(|wrong| self.errors.refused(wrong.0))?;
+        // Whatever is asked of a place, its namespace is listened to from then on.
+        self.hub.learn(&namespace);
+        Ok(namespace)
     }
 }
 
@@ -182,7 +214,10 @@ impl Target for KubernetesTarget {
     }
 
     async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()> {
-        self.errors.in_time(slots::fill(self, claim, slot, plan)).await
+        self.errors.in_time(slots::fill(self, claim, slot, plan)).await?;
+        // Beside what was asked for: a rollout does not wait for its witness.
+        let _ = tokio::time::timeout(crate::DEADLINE, witness::wanted(self, plan)).await;
+        Ok(())
     }
 
     async fn probe(
@@ -238,7 +273,8 @@ impl Target for KubernetesTarget {
     }
 
     async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()> {
-        self.errors.in_time(route::withdraw(self, claim, place)).await
+        self.errors.in_time(route::withdraw(self, claim, place)).await?;
+        self.errors.in_time(witness::forget(self, place)).await
     }
 
     async fn usage(&self, places: &[Place]) -> Result<Vec<(PlacementId, Vec<Usage>)>> {

@@ -10,6 +10,7 @@ mod kubernetes {
     pub mod harness;
     mod reasons;
     mod switching;
+    mod witness;
 }
 
 targets::contract!(kubernetes::harness::machine; every);

@@ -212,34 +212,14 @@ impl KubernetesTarget {
     ///
     /// When the API server can not be asked.
     pub async fn access(&self, namespace: &str) -> Result<Vec<Granted>> {
-        let asked = NEEDS.iter().enumerate().flat_map(|(index, need)| {
-            need.verbs.iter().map(move |verb| (index, attributes(need, verb, namespace), *verb))
-        });
-        let api = Api::<SelfSubjectAccessReview>::all(self.client().clone());
-        let answers: Vec<(usize, &'static str, bool)> = stream::iter(asked)
-            .map(|(index, attributes, verb)| {
-                let api = &api;
-                async move {
-                    let spec = SelfSubjectAccessReviewSpec {
-                        resource_attributes: Some(attributes),
-                        ..SelfSubjectAccessReviewSpec::default()
-                    };
-                    let review =
-                        SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-                    let answer = api
-                        .create(&PostParams::default(), &review)
-                        .await
-                        .map_err(|error| self.errors.sorted(error))?;
-                    Ok::<_, crate::Error>((
-                        index,
-                        verb,
-                        answer.status.is_some_and(|status| status.allowed),
-                    ))
-                }
-            })
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let mut asked = Vec::new();
+        for (index, need) in NEEDS.iter().enumerate() {
+            for verb in need.verbs {
+                asked.push(self.is_granted(index, verb, attributes(need, verb, namespace)));
+            }
+        }
+        let answers: Vec<(usize, &'static str, bool)> =
+            stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
         let missing = |index| {
             let of_it = answers.iter().filter(move |(of, _, allowed)| *of == index && !allowed);
             of_it.map(|(_, verb, _)| *verb).collect()
@@ -249,6 +229,25 @@ impl KubernetesTarget {
             .enumerate()
             .map(|(index, need)| Granted { need: *need, missing: missing(index) })
             .collect())
+    }
+
+    async fn is_granted(
+        &self,
+        index: usize,
+        verb: &'static str,
+        attributes: ResourceAttributes,
+    ) -> Result<(usize, &'static str, bool)> {
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let api = Api::<SelfSubjectAccessReview>::all(self.client().clone());
+        let answer = api
+            .create(&PostParams::default(), &review)
+            .await
+            .map_err(|error| self.errors.sorted(error))?;
+        Ok((index, verb, answer.status.is_some_and(|status| status.allowed)))
     }
 
     /// As whom the API server knows us: `system:serviceaccount:NAMESPACE:NAME`, or a user's name.

@@ -1,29 +1,204 @@
-//! Whether a cluster can be reached, and what works there.
+//! What the cluster is, and what works there, for the target's page and for preflight.
 
-use super::KubernetesTarget;
-use crate::Result;
+use super::{
+    KubernetesTarget, quantity,
+    usage::{self, Figured},
+};
+use crate::{Result, docker::gib};
 use domain::target::{Finding, TargetFacts, Verdict};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::{
+    api::core::v1::Node,
+    apimachinery::pkg::{api::resource::Quantity, version::Info},
+};
 use kube::{Api, api::ListParams};
+use std::collections::BTreeMap;
+
+/// The oldest minor version of Kubernetes 1 that has everything that is used.
+pub(super) const OLDEST: u32 = 28;
+
+/// A finding in three words.
+pub(super) fn finding(
+    question: impl Into<String>,
+    verdict: Verdict,
+    detail: impl Into<String>,
+) -> Finding {
+    Finding { question: question.into(), verdict, detail: detail.into() }
+}
 
 /// `Target::check`.
 pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
     let version =
         target.client().apiserver_version().await.map_err(|error| target.errors.sorted(error))?;
-    let nodes = Api::<Node>::all(target.client().clone());
-    let nodes = nodes.list(&ListParams::default()).await.map(|nodes| nodes.items.len());
-    let nodes = Finding {
-        question: "Nodes can be listed".to_owned(),
-        verdict: if nodes.is_ok() { Verdict::Pass } else { Verdict::Warn },
-        detail: nodes.map_or_else(
-            |error| target.errors.sorted(error).to_string(),
-            |count| format!("{count} nodes"),
+    let pattern = target.options.namespaces.as_str();
+    // With a project in it nobody knows them all: asked for all at once, and by preflight for each.
+    let namespace = if pattern.contains('{') { "" } else { pattern };
+    let (nodes, access) = tokio::join!(nodes(target), target.access(namespace));
+    let first = nodes.as_ref().ok().and_then(|nodes| nodes.first()?.metadata.name.clone());
+    let figured = usage::figured(target, first.as_deref()).await;
+
+    let mut findings = vec![of_version(&version)];
+    let (mut cores, mut memory_bytes) = (0, 0);
+    let mut summary = format!("Kubernetes {}", version.git_version.trim_start_matches('v'));
+    match &nodes {
+        Ok(nodes) => {
+            cores = u32::try_from(sum(nodes, "cpu", quantity::thousandths) / 1000).unwrap_or(0);
+            memory_bytes = sum(nodes, "memory", quantity::whole);
+            let (count, room) = (nodes.len(), gib(memory_bytes));
+            let plural =
+                |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+            let nodes = plural(count as u64, "node");
+            summary = format!("{summary}, {nodes}, {}, {room}", plural(cores.into(), "core"));
+            findings.push(finding("Nodes can be seen", Verdict::Pass, nodes));
+        }
+        Err(error) => findings.push(finding(
+            "Nodes can be seen",
+            Verdict::Warn,
+            format!("no, so preflight can't say whether they have room: {error}"),
+        )),
+    }
+    findings.extend(of_access(&access?, namespace));
+    findings.push(of_figures(figured));
+    findings.push(of_witness(target));
+    Ok(TargetFacts { summary, cores, memory_bytes, findings })
+}
+
+/// All nodes, where they may be listed.
+pub(super) async fn nodes(target: &KubernetesTarget) -> Result<Vec<Node>> {
+    let api = Api::<Node>::all(target.client().clone());
+    let listed = api.list(&ListParams::default().match_any()).await;
+    Ok(listed.map_err(|error| target.errors.sorted(error))?.items)
+}
+
+/// What nodes leave to pods.
+pub(super) fn allocatable(node: &Node) -> Option<&BTreeMap<String, Quantity>> {
+    node.status.as_ref()?.allocatable.as_ref()
+}
+
+fn sum(nodes: &[Node], what: &str, read: fn(&Quantity) -> Option<u64>) -> u64 {
+    nodes.iter().filter_map(|node| read(allocatable(node)?.get(what)?)).sum()
+}
+
+fn of_version(version: &Info) -> Finding {
+    let question = "Version is new enough";
+    let said = version.git_version.trim_start_matches('v');
+    // Some providers write "28+".
+    let digits = |text: &str| text.trim_end_matches('+').parse::<u32>().ok();
+    match (digits(&version.major), digits(&version.minor)) {
+        (Some(1), Some(minor)) if minor < OLDEST => finding(
+            question,
+            Verdict::Refuse,
+            format!(
+                "{said} is too old: 1.{OLDEST} is the oldest that works. Whoever administers the \
+                 cluster can upgrade it"
+            ),
         ),
+        (Some(_), Some(_)) => finding(question, Verdict::Pass, said),
+        _ => finding(question, Verdict::Warn, format!("{said} can't be read as a version")),
+    }
+}
+
+/// What of the table is granted, in one line where all of it is.
+pub(super) fn of_access(access: &[super::Granted], namespace: &str) -> Vec<Finding> {
+    let question = |granted: &super::Granted| format!("Right to {}", granted.need.what_for);
+    let missing = |granted: &super::Granted| {
+        let sentence = granted.sentence()?;
+        let verdict = match (granted.need.optional, namespace.is_empty()) {
+            (false, false) => Verdict::Refuse,
+            // It may be granted in each namespace that is needed: preflight asks there.
+            (true, _) | (false, true) => Verdict::Warn,
+        };
+        let detail = if namespace.is_empty() && granted.need.place == super::Where::Namespace {
+            format!("not in all namespaces at once; preflight asks in each. {sentence}")
+        } else {
+            sentence
+        };
+        Some(finding(question(granted), verdict, detail))
     };
-    Ok(TargetFacts {
-        summary: format!("Kubernetes {}", version.git_version),
-        cores: 0,
-        memory_bytes: 0,
-        findings: vec![nodes],
-    })
+    let held = access.iter().filter(|granted| granted.is_whole()).count();
+    let all = access.len();
+    let mut findings: Vec<Finding> = access.iter().filter_map(missing).collect();
+    let verdict = if held == all { Verdict::Pass } else { Verdict::Warn };
+    findings.insert(0, finding("Rights are granted", verdict, format!("{held} of {all}")));
+    findings
+}
+
+fn of_figures(figured: Figured) -> Finding {
+    let question = "CPU and memory of instances";
+    match figured {
+        Figured::MetricsServer => {
+            finding(question, Verdict::Pass, "from the metrics server, without network traffic")
+        }
+        Figured::Kubelets => finding(question, Verdict::Pass, "from the nodes' kubelets"),
+        Figured::Nowhere => finding(
+            question,
+            Verdict::Warn,
+            "nobody tells them: install metrics-server in the cluster, or grant get on nodes/proxy",
+        ),
+    }
+}
+
+fn of_witness(target: &KubernetesTarget) -> Finding {
+    let question = "Witness of a switch";
+    match &target.options.probe_image {
+        Some(image) => finding(
+            question,
+            Verdict::Pass,
+            format!("a pod in the cluster beside each service, of the image {image}"),
+        ),
+        None => finding(
+            question,
+            Verdict::Warn,
+            "requests of ours through the API server, two a second: they do not see what clients \
+             in the cluster see. Name an image of pilothouse-probe to have one inside",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Granted, super::access::NEEDS, *};
+
+    fn version(minor: &str, git: &str) -> Info {
+        Info {
+            major: "1".to_owned(),
+            minor: minor.to_owned(),
+            git_version: git.to_owned(),
+            ..Info::default()
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_is_too_old_is_told_so() {
+        let old = of_version(&version("24+", "v1.24.17-eks-1"));
+        assert_eq!(old.verdict, Verdict::Refuse);
+        assert!(old.detail.contains("1.24.17-eks-1 is too old: 1.28"), "{old:?}");
+
+        assert_eq!(of_version(&version("28", "v1.28.0")).verdict, Verdict::Pass);
+        assert_eq!(of_version(&version("34", "v1.34.4")).verdict, Verdict::Pass);
+        assert_eq!(of_version(&version("", "v0.0.0-master")).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn a_missing_right_refuses_only_where_it_is_certain_and_needed() {
+        let access = |missing: &str| -> Vec<Granted> {
+            NEEDS
+                .iter()
+                .map(|need| {
+                    let missing = if need.name() == missing { need.verbs.to_vec() } else { vec![] };
+                    Granted { need: *need, missing }
+                })
+                .collect()
+        };
+        let verdict = |missing: &str, namespace: &str| {
+            of_access(&access(missing), namespace).get(1).map(|finding| finding.verdict)
+        };
+
+        assert_eq!(of_access(&access(""), "shop").len(), 1);
+        assert_eq!(of_access(&access(""), "shop")[0].verdict, Verdict::Pass);
+        assert_eq!(verdict("deployments.apps", "shop"), Some(Verdict::Refuse));
+        assert_eq!(verdict("deployments.apps", ""), Some(Verdict::Warn));
+        assert_eq!(verdict("nodes", "shop"), Some(Verdict::Warn));
+        let told = &of_access(&access("deployments.apps"), "shop")[1].detail;
+        assert!(told.contains("nothing can be rolled out"), "{told}");
+    }
 }

@@ -13,12 +13,19 @@ use domain::{
     slot::{PerSlot, Slot},
     target::{Instance, Observed, Place},
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice};
-use kube::ResourceExt;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Event, Pod},
+    discovery::v1::EndpointSlice,
+};
+use kube::{ResourceExt, api::ListParams};
 use std::{collections::BTreeSet, time::Duration};
 
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The most warnings of a namespace that are looked at.
+const EVENTS: u32 = 500;
 
 /// How long an answer through a Service may take to be one.
 const ANSWER: Duration = Duration::from_millis(700);
@@ -27,7 +34,16 @@ impl KubernetesTarget {
     /// All pods of a placement, numbered.
     pub(super) async fn pods(&self, place: &Place) -> Result<Vec<SeenPod>> {
         let found = self.list::<Pod>(place, &self.of(place)).await?;
-        let read = |pod: &Pod| SeenPod::read(pod, place, self.options.installation);
+        let events = self.why(place, &found).await;
+        let read = |pod: &Pod| {
+            let name = pod.metadata.name.as_ref();
+            let of_it: Vec<Event> = events
+                .iter()
+                .filter(|event| event.involved_object.name.as_ref() == name)
+                .cloned()
+                .collect();
+            SeenPod::read(pod, &of_it, place, self.options.installation)
+        };
         let mut slots: PerSlot<Vec<SeenPod>> = PerSlot::default();
         for one in found.iter().filter_map(read) {
             slots.of_mut(one.identity.slot).push(one);
@@ -38,6 +54,26 @@ impl KubernetesTarget {
         let PerSlot { mut blue, mut green } = slots;
         blue.append(&mut green);
         Ok(blue)
+    }
+
+    /// What the cluster warned of, where some pod does not come up. Nothing where that may not be
+    /// read: reasons are shorter then.
+    async fn why(&self, place: &Place, pods: &[Pod]) -> Vec<Event> {
+        let comes_up = |pod: &Pod| {
+            let statuses = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
+            let runs = statuses.and_then(|all| all.first()?.state.as_ref()?.running.as_ref());
+            runs.is_some() || pod.metadata.deletion_timestamp.is_some()
+        };
+        if pods.iter().all(comes_up) {
+            return Vec::new();
+        }
+        let Ok(api) = self.api::<Event>(place) else { return Vec::new() };
+        let warnings = "type=Warning,involvedObject.kind=Pod";
+        let wanted = ListParams::default().fields(warnings).limit(EVENTS);
+        match tokio::time::timeout(ANSWER, api.list(&wanted)).await {
+            Ok(Ok(listed)) => listed.items,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
     }
 
     /// The pods that get a Service's requests now.

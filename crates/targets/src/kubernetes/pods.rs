@@ -3,12 +3,12 @@
 use super::{
     changed::Made,
     names::{self, Identity},
-    objects,
+    objects, reasons,
 };
-use crate::{death, names as instances};
+use crate::names as instances;
 use domain::target::{Instance, InstanceState, Place};
 use k8s_openapi::{
-    api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod},
+    api::core::v1::{ContainerStatus, Event, Pod},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ pub(super) struct SeenPod {
 
 impl SeenPod {
     /// `None`: it is not of this placement and installation.
-    pub fn read(pod: &Pod, place: &Place, installation: Uuid) -> Option<Self> {
+    pub fn read(pod: &Pod, events: &[Event], place: &Place, installation: Uuid) -> Option<Self> {
         let meta = &pod.metadata;
         let identity = Identity::read(meta.labels.as_ref(), installation)?;
         if identity.placement != place.placement {
@@ -60,12 +60,11 @@ impl SeenPod {
         let state = if ending {
             InstanceState::Exited { why: "is being stopped".to_owned() }
         } else {
-            condition(pod, app)
+            condition(pod, app, events)
         };
-        let last = app.and_then(|app| app.last_state.as_ref()?.terminated.as_ref());
         let died = match &state {
             InstanceState::Exited { why } => Some(why.clone()),
-            InstanceState::Starting | InstanceState::Running => last.map(|last| ended(pod, last)),
+            InstanceState::Starting | InstanceState::Running => reasons::died(pod),
         };
         let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key));
         let number = annotation(objects::NUMBER).and_then(|text| text.parse().ok());
@@ -144,76 +143,13 @@ pub(super) fn number(pods: &mut [SeenPod]) {
 }
 
 /// The cluster's state in the words of the trait.
-fn condition(pod: &Pod, app: Option<&ContainerStatus>) -> InstanceState {
-    let exited = |why: String| InstanceState::Exited { why };
-    let status = pod.status.as_ref();
-    if status.and_then(|status| status.phase.as_deref()) == Some("Failed") {
-        let said = |text: Option<&String>| text.cloned().filter(|text| !text.is_empty());
-        let status = status.cloned().unwrap_or_default();
-        let why = said(status.message.as_ref()).or_else(|| said(status.reason.as_ref()));
-        return exited(why.map_or_else(
-            || "its pod failed".to_owned(),
-            |why| format!("its pod failed: {}", super::error::sentence(&why)),
-        ));
-    }
-    let Some(ContainerState { running, terminated, waiting }) =
-        app.and_then(|app| app.state.as_ref())
-    else {
-        return unscheduled(pod).map_or(InstanceState::Starting, exited);
-    };
-    if running.is_some() {
+fn condition(pod: &Pod, app: Option<&ContainerStatus>, events: &[Event]) -> InstanceState {
+    let is_up = app.is_some_and(|app| app.state.as_ref().is_some_and(|s| s.running.is_some()));
+    if is_up {
         return InstanceState::Running;
     }
-    if let Some(terminated) = terminated {
-        return exited(ended(pod, terminated));
-    }
-    let Some(waiting) = waiting else { return InstanceState::Starting };
-    let last = app.and_then(|app| app.last_state.as_ref()?.terminated.as_ref());
-    let message = super::error::sentence(waiting.message.as_deref().unwrap_or_default());
-    match waiting.reason.as_deref().unwrap_or_default() {
-        "CrashLoopBackOff" => {
-            exited(last.map_or_else(|| "it dies again and again".to_owned(), |it| ended(pod, it)))
-        }
-        "ErrImagePull"
-        | "ImagePullBackOff"
-        | "InvalidImageName"
-        | "ErrImageNeverPull"
-        | "ImageInspectError"
-        | "RegistryUnavailable" => exited(format!("its image can't be pulled: {message}")),
-        "CreateContainerConfigError"
-        | "CreateContainerError"
-        | "RunContainerError"
-        | "StartError"
-        | "PreCreateHookError"
-        | "PostStartHookError" => exited(format!("could not be started: {message}")),
-        _ => last.map_or(InstanceState::Starting, |last| exited(ended(pod, last))),
-    }
-}
-
-/// Why no node takes it, if none does.
-fn unscheduled(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.as_ref()?.conditions.as_deref()?;
-    let scheduled = conditions.iter().find(|one| one.type_ == "PodScheduled")?;
-    (scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable")).then(
-        || {
-            let why = super::error::sentence(scheduled.message.as_deref().unwrap_or_default());
-            format!("no node takes it: {why}")
-        },
-    )
-}
-
-fn ended(pod: &Pod, terminated: &ContainerStateTerminated) -> String {
-    let reason = terminated.reason.as_deref().unwrap_or_default();
-    if matches!(reason, "StartError" | "ContainerCannotRun") {
-        let message = terminated.message.as_deref().unwrap_or_default();
-        return format!("could not be started: {}", super::error::sentence(message));
-    }
-    let limit = pod.spec.as_ref().and_then(|spec| {
-        let app = spec.containers.iter().find(|one| one.name == objects::CONTAINER)?;
-        super::changed::bytes(app.resources.as_ref()?.limits.as_ref()?.get("memory")?)
-    });
-    let out_of_memory = reason == "OOMKilled";
-    death::ended(Some(terminated.exit_code.into()), out_of_memory, limit.unwrap_or(0))
+    reasons::of_pod(pod, events)
+        .map_or(InstanceState::Starting, |why| InstanceState::Exited { why })
 }
 
 fn started_at(app: &ContainerStatus) -> Option<OffsetDateTime> {
@@ -254,7 +190,7 @@ mod tests {
             "status": status,
         });
         let pod = serde_json::from_value(pod).expect("a pod");
-        SeenPod::read(&pod, &plan.place, OURS).expect("ours")
+        SeenPod::read(&pod, &[], &plan.place, OURS).expect("ours")
     }
 
     fn with(state: &Value, last: &Value) -> SeenPod {
@@ -285,7 +221,10 @@ mod tests {
         assert_eq!(why(&waits("CrashLoopBackOff", ""), &died(3, "Error")), "exit code 3");
         assert_eq!(why(&waits("ContainerCreating", ""), &none), "starting");
         let pull = why(&waits("ImagePullBackOff", "not found"), &none);
-        assert_eq!(pull, "its image can't be pulled: not found");
+        assert_eq!(
+            pull,
+            "its image a can't be pulled: it is not found in its registry. Push it again"
+        );
         assert_eq!(why(&json!({ "running": {} }), &none), "running");
     }
 
@@ -309,7 +248,7 @@ mod tests {
 
         let InstanceState::Exited { why } = pod(&plan, "a", 0, status).state else { panic!("why") };
 
-        assert!(why.starts_with("no node takes it: 0/1 nodes"), "{why}");
+        assert_eq!(why, "no node takes it (of 1 node): 1 × not enough memory");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     names::{self, Identity, Names},
     objects,
     pods::SeenPod,
+    reasons,
 };
 use crate::Result;
 use domain::{
@@ -325,15 +326,9 @@ async fn take_in(target: &KubernetesTarget, place: &Place, pods: &[&SeenPod]) ->
 
 /// What keeps the cluster from making a pod at all.
 fn held_up(target: &KubernetesTarget, deployment: &Deployment) -> Result<()> {
-    let conditions = deployment.status.as_ref().and_then(|status| status.conditions.as_deref());
-    let failure = conditions
-        .unwrap_or_default()
-        .iter()
-        .find(|one| one.type_ == "ReplicaFailure" && one.status == "True");
-    let Some(failure) = failure else { return Ok(()) };
-    let said = super::error::sentence(failure.message.as_deref().unwrap_or_default());
-    let said = format!("a pod can't be made: {}.", said.trim_end_matches('.'));
-    if said.contains("exceeded quota") {
+    let Some(why) = reasons::not_made(deployment) else { return Ok(()) };
+    let said = format!("no pod can be made: {}.", why.trim_end_matches('.'));
+    if said.contains("quota") {
         return Err(target.errors.full(said));
     }
     Err(target.errors.refused(said))

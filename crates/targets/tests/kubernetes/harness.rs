@@ -22,6 +22,7 @@ pub struct Machine {
     pub target: KubernetesTarget,
     pub other: KubernetesTarget,
     pub cluster: Cluster,
+    pub installation: uuid::Uuid,
     /// Where `demo` lives in `staging`: all places of [`sample`].
     pub namespace: String,
     stranger: Mutex<Option<(String, String)>>,
@@ -53,7 +54,21 @@ impl Machine {
         let namespace = format!("{}-demo-staging", cluster.prefix);
         cluster.make_namespace(&namespace, pod_security).await;
         cluster.make_namespace(&format!("{}-other", cluster.prefix), pod_security).await;
-        Self { target, other, cluster, namespace, stranger: Mutex::default() }
+        Self { target, other, cluster, installation: id, namespace, stranger: Mutex::default() }
+    }
+
+    /// As the driver under test was made: for another of the same installation.
+    pub fn options(&self) -> Options {
+        Options {
+            installation: self.installation,
+            name: "of the tests".into(),
+            config: self.cluster.config(),
+            namespaces: format!("{}-{{project}}-{{environment}}", self.cluster.prefix)
+                .parse()
+                .expect("a pattern"),
+            probe_image: None,
+            grace: Duration::from_secs(2),
+        }
     }
 
     /// Another control plane's driver for the same namespaces.

@@ -1,0 +1,140 @@
+//! What the cluster tells: rights, figures, changes, and what a witness saw of a switch.
+
+use super::harness::Machine;
+use domain::{
+    slot::{
+        PerSlot,
+        Slot::{Blue, Green},
+    },
+    target::{Plan, Traffic, Verdict},
+};
+use futures::StreamExt;
+use std::time::{Duration, Instant};
+use targets::{
+    Hint, Target,
+    contract::{Harness, claim, fill, make_live, observed, route_of, until},
+    fake::sample,
+    kubernetes::{KubernetesTarget, Options, role_yaml},
+};
+
+/// Whether something was applied by the roles that are printed alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_role_is_all_that_a_check_asks_for() {
+    let machine = Machine::under("restricted").await;
+
+    let access = machine.target.access(&machine.namespace).await.expect("asked");
+    assert!(access.iter().all(|granted| granted.is_whole()), "an admin may do all: {access:?}");
+    let who = machine.target.subject().await.expect("asked");
+    assert!(role_yaml(&machine.namespace, &who).contains(&who));
+
+    let facts = machine.target.check().await.expect("asked");
+    println!("{facts:#?}");
+    assert!(facts.summary.starts_with("Kubernetes 1."), "{}", facts.summary);
+    assert!(facts.cores > 0 && facts.memory_bytes > 1 << 30);
+    assert!(facts.findings.iter().all(|finding| finding.verdict != Verdict::Refuse));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn preflight_asks_all_of_it_and_passes_where_all_is_well() {
+    let machine = Machine::under("restricted").await;
+    let plan = machine.plan(&sample::place("asked"), 1);
+
+    let begun = Instant::now();
+    let findings = machine.target.preflight(&plan, None).await.expect("asked");
+
+    println!("{:?}: {findings:#?}", begun.elapsed());
+    assert!(findings.iter().all(|one| one.verdict != Verdict::Refuse), "{findings:#?}");
+    let level = findings.iter().find(|one| one.question == "Pod Security level");
+    assert_eq!(level.map(|one| one.detail.as_str()), Some("restricted"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_heard_by_all_who_listen() {
+    let machine = Machine::under("restricted").await;
+    let place = sample::place("heard");
+    let plan = machine.plan(&place, 1);
+    let (mut one, mut two) = (machine.target.watch(), machine.target.watch());
+    for hints in [&mut one, &mut two] {
+        assert_eq!(hints.next().await, Some(Hint::All), "one at the beginning");
+    }
+    observed(&machine, &place).await;
+
+    make_live(&machine, Blue, &plan).await;
+
+    for hints in [&mut one, &mut two] {
+        let ours = async { while hints.next().await != Some(Hint::Of(place.placement)) {} };
+        tokio::time::timeout(Duration::from_secs(5), ours).await.expect("it is heard");
+    }
+}
+
+async fn traffic(target: &KubernetesTarget, plan: &Plan) -> Traffic {
+    target.traffic(&plan.place, 0).await.expect("asked")
+}
+
+fn failures(traffic: &Traffic) -> u64 {
+    traffic.slots.blue.failures + traffic.slots.green.failures
+}
+
+/// Switches once, and looks at what the witness says until the new slot was heard for some seconds.
+async fn a_switch_is_witnessed(machine: &Machine, target: &KubernetesTarget, who: &str) {
+    let place = sample::place("seen");
+    let (old, new) = (machine.plan(&place, 1), machine.plan(&place, 1));
+    make_live(machine, Blue, &old).await;
+    // By the driver under test: it makes the witness.
+    target.ensure(&claim(&old, 1), Blue, &old).await.expect("made");
+    until("the witness hears the old slot", async || {
+        target.ensure(&claim(&old, 1), Blue, &old).await.expect("made");
+        let traffic = traffic(target, &old).await;
+        (traffic.witness == who && traffic.slots.blue.requests > 5).then_some(())
+    })
+    .await;
+    fill(machine, &claim(&new, 1), Green, &new).await;
+    let before = traffic(target, &new).await;
+
+    let seen = route_of(machine, &place).await;
+    let switched =
+        target.route(&claim(&new, 1), &place, seen.revision, Some(Green)).await.expect("switched");
+    let after = until("the witness hears the new slot", async || {
+        let traffic = traffic(target, &new).await;
+        let seconds = &traffic.slots.green.seconds;
+        (seconds.iter().filter(|second| second.requests > 0).count() >= 4).then_some(traffic)
+    })
+    .await;
+
+    println!("{who}: {switched:?} {after:?}");
+    assert_eq!(after.boot, before.boot, "one life of the witness");
+    assert_eq!(failures(&after), failures(&before), "{after:?}");
+    assert!(!after.unseen.is_empty());
+    let PerSlot { blue, green } = &after.slots;
+    let at = |slot: &domain::target::SlotTraffic| {
+        slot.seconds.iter().map(|second| second.at).collect::<Vec<_>>()
+    };
+    assert_eq!(at(blue), at(green), "each second once, for both");
+    assert!(at(blue).windows(2).all(|two| two[1] == two[0] + 1));
+    assert!(blue.last_answer_ms < green.last_answer_ms || who.contains("probe"));
+    assert_eq!(blue.in_flight, None, "nobody can say");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_server_witnesses_a_switch() {
+    let machine = Machine::under("restricted").await;
+
+    a_switch_is_witnessed(&machine, &machine.target, "the API server's service proxy").await;
+}
+
+/// Where the cluster can fetch an image of the probe.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_in_the_cluster_witnesses_a_switch() {
+    let Ok(image) = std::env::var("PILOTHOUSE_TEST_PROBE") else {
+        println!("skipped: PILOTHOUSE_TEST_PROBE names no image of pilothouse-probe");
+        return;
+    };
+    let machine = Machine::under("restricted").await;
+    let target = KubernetesTarget::new(Options {
+        probe_image: Some(image.parse().expect("an image")),
+        ..machine.options()
+    })
+    .expect("a driver");
+
+    a_switch_is_witnessed(&machine, &target, "a probe in the cluster").await;
+}
