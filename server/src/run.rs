@@ -27,6 +27,7 @@ use store::history::NewEntry;
 use targets::{
     Target,
     docker::{DockerTarget, Options},
+    outgoing::Outgoing,
 };
 use tokio::{
     net::TcpListener,
@@ -217,6 +218,7 @@ async fn target(settings: &Settings, database: &Database) -> anyhow::Result<Arc<
         prefix: settings.name_prefix.clone(),
         pool: (settings.address_pool.start, settings.address_pool.bits),
         grace: Options::GRACE,
+        outgoing: Outgoing::new(settings.outgoing_allow.clone()),
     })?;
     Ok(Arc::new(docker))
 }

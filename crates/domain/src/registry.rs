@@ -50,6 +50,10 @@ pub enum Standing {
     Denied {
         said: String,
     },
+    /// The address is one that is never connected to: a sentence.
+    Forbidden {
+        said: String,
+    },
     /// Nobody answers at the address.
     Gone {
         said: String,
@@ -98,6 +102,7 @@ impl Standing {
                 "{address} does not let this user do that: {said}. Give the user the right there, \
                  or store another one under Registries."
             ),
+            Self::Forbidden { said } => format!("{address} was not asked: {said}"),
             Self::Gone { said } => format!(
                 "Nobody answers at {address}: {said}. Check the address and the port, and that the \
                  registry runs."

@@ -4,12 +4,12 @@
 //! by side and what becomes of the image is decided above. Nothing above this crate knows git or the
 //! engine's way of building.
 
-use crate::Result;
+use crate::{Result, registry::Credentials};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
     id::BuildId,
-    name::ImageReference,
+    name::{ImageReference, RegistryAddress},
     release::ImageFacts,
     source::{Checkout, Folder, GitRef, GitUrl, Recipe, RecipeGuess, Refs},
 };
@@ -50,6 +50,15 @@ pub trait Builder: fmt::Debug + Send + Sync {
 
     /// What a fetched `tree` seems to want. Reads files of bounded size, follows no link.
     async fn guess(&self, tree: &Path, folder: &Folder) -> Result<RecipeGuess>;
+
+    /// Those of some registries that the recipe in a fetched `tree` names: whose credentials its build
+    /// needs. Reads a file of bounded size, follows no link.
+    async fn bases(
+        &self,
+        tree: &Path,
+        recipe: &Recipe,
+        of: &[RegistryAddress],
+    ) -> Result<Vec<RegistryAddress>>;
 
     /// Makes the image. The last event is [`BuildEvent::Done`] or [`BuildEvent::Failed`], or an error
     /// is: then nothing is said about the recipe.
@@ -122,6 +131,8 @@ pub struct BuildOrder {
     /// Mounted where the recipe asks for them (`RUN --mount=type=secret,id=NAME`) and nowhere else.
     /// Without `BuildKit` a build with secrets is refused.
     pub secrets: Vec<(String, Hidden)>,
+    /// For base images: each is shown to its own registry, by the engine, and to nobody else.
+    pub registries: Vec<(RegistryAddress, Credentials)>,
     /// Written on the image, beside our own.
     pub labels: Vec<(String, String)>,
     /// Names the image gets when it is made, beside the build's own tag.

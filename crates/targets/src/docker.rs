@@ -53,6 +53,7 @@ pub(crate) use facts::gib;
 
 use crate::{
     DEADLINE, Error, Hint, Makers, Result, Target,
+    outgoing::Outgoing,
     registry::{Credentials, Push, Told},
 };
 use anyhow::anyhow;
@@ -100,6 +101,8 @@ pub struct Options {
     pub pool: (Ipv4Addr, u8),
     /// How long an instance may take to end after it was told to.
     pub grace: Duration,
+    /// Where registries may be.
+    pub outgoing: Outgoing,
 }
 
 impl Options {

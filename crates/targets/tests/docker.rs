@@ -104,6 +104,7 @@ async fn machine() -> Machine {
         prefix,
         pool,
         grace: Duration::from_secs(2),
+        outgoing: targets::outgoing::Outgoing::default(),
     };
     let others: Name = format!("{prefix}-other").parse().expect("a name");
     let target = DockerTarget::new(options(0, prefix.clone())).expect("a driver");
@@ -383,6 +384,7 @@ async fn an_engine_that_never_answers_holds_nobody_longer_than_the_deadline() {
         prefix: "silent".parse().expect("a name"),
         pool: Options::POOL,
         grace: Options::GRACE,
+        outgoing: targets::outgoing::Outgoing::default(),
     })
     .expect("a driver");
     let place = sample::place("silent");

@@ -6,9 +6,12 @@
 //! `hello:1.0.0` (`make example`). Engines take plain HTTP from 127.0.0.0/8.
 
 use domain::{
+    id::BuildId,
     name::{ContentId, Digest, ImageReference, ImageTag, RegistryAddress, Repository},
     registry::Standing,
+    source::Recipe,
 };
+use futures::StreamExt;
 use std::{
     net::TcpListener as Port,
     path::{Path, PathBuf},
@@ -17,7 +20,10 @@ use std::{
 };
 use targets::{
     Error, Target,
-    docker::{DockerTarget, Options},
+    build::{BuildLimits, BuildOrder, Builder},
+    docker::{BuilderOptions, DockerBuilder, DockerTarget, Options},
+    git,
+    outgoing::Outgoing,
     registry::{Credentials, Push, Told},
 };
 use tokio::{
@@ -31,11 +37,16 @@ const PASSWORD: &str = "correct-Registry-horse-7";
 /// The password as `htpasswd -B` writes it.
 const HTPASSWD: &str = "robot:$2b$05$abcdefghijklmnopqrstuu0kH82w/knkzPZbuzwg.iXyOM9C78S62\n";
 const IMAGE: &str = "hello:1.0.0";
+const LOOPBACK: &str = "127.0.0.1";
 
 /// A registry's process, with a directory of its own.
 struct Registry {
     dir: PathBuf,
+    /// Where it answers, as an address without a port.
+    host: String,
     port: u16,
+    /// It answers over TLS, with the certificate that lies in its directory.
+    tls: bool,
     process: Option<Child>,
 }
 
@@ -56,11 +67,21 @@ impl Registry {
     async fn of(program: &str, before: &[&str]) -> Self {
         let dir = std::env::temp_dir().join(format!("pilothouse-registry-{}", Uuid::now_v7()));
         std::fs::create_dir_all(dir.join("data")).expect("a directory");
-        let mut registry = Self { dir, port: 0, process: None };
+        Self::begun(
+            Self { dir, host: LOOPBACK.to_owned(), port: 0, tls: false, process: None },
+            program,
+            before,
+        )
+        .await
+    }
+
+    async fn begun(mut registry: Self, program: &str, before: &[&str]) -> Self {
         // A port that was free a moment ago may be taken by now: another one is tried.
         for _ in 0..5 {
-            registry.port =
-                Port::bind("127.0.0.1:0").and_then(|p| p.local_addr()).expect("free").port();
+            registry.port = Port::bind((registry.host.as_str(), 0))
+                .and_then(|p| p.local_addr())
+                .expect("free")
+                .port();
             if registry.begin(program, before).await {
                 return registry;
             }
@@ -69,11 +90,15 @@ impl Registry {
     }
 
     async fn begin(&mut self, program: &str, before: &[&str]) -> bool {
-        let (dir, port) = (self.dir.display(), self.port);
+        let (dir, host, port) = (self.dir.display(), &self.host, self.port);
+        let tls = match self.tls {
+            true => format!(", tls: {{certificate: \"{dir}/cert.pem\", key: \"{dir}/key.pem\"}}"),
+            false => String::new(),
+        };
         let config = format!(
             "version: 0.1\nlog: {{level: error}}\n\
              storage: {{filesystem: {{rootdirectory: \"{dir}/data\"}}}}\n\
-             http: {{addr: \"127.0.0.1:{port}\", secret: x}}\n\
+             http: {{addr: \"{host}:{port}\", secret: x{tls}}}\n\
              auth: {{htpasswd: {{realm: tests, path: \"{dir}/htpasswd\"}}}}\n"
         );
         std::fs::write(self.dir.join("htpasswd"), HTPASSWD).expect("written");
@@ -94,7 +119,7 @@ impl Registry {
                 Some(Ok(None)) => {}
                 _ => return false,
             }
-            if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+            if TcpStream::connect((self.host.as_str(), self.port)).await.is_ok() {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -110,7 +135,7 @@ impl Registry {
     }
 
     fn address(&self) -> RegistryAddress {
-        at(self.port)
+        format!("{}:{}", self.host, self.port).parse().expect("an address")
     }
 
     fn repository(&self, path: &str) -> Repository {
@@ -137,18 +162,27 @@ fn tag(word: &str) -> ImageTag {
     word.parse().expect("a tag")
 }
 
-fn engine() -> DockerTarget {
-    let socket = match std::env::var("DOCKER_HOST") {
+fn socket() -> PathBuf {
+    match std::env::var("DOCKER_HOST") {
         Ok(host) => PathBuf::from(host.trim_start_matches("unix://")),
         Err(_) => PathBuf::from("/var/run/docker.sock"),
-    };
+    }
+}
+
+fn engine() -> DockerTarget {
+    // Registries of tests are on this machine.
+    engine_with(Outgoing::new(vec!["127.0.0.1".parse().expect("good")]))
+}
+
+fn engine_with(outgoing: Outgoing) -> DockerTarget {
     DockerTarget::new(Options {
-        engine_socket: socket,
+        engine_socket: socket(),
         router_socket: Path::new("/nowhere").to_owned(),
         installation: Uuid::now_v7(),
         prefix: "registry-test".parse().expect("a name"),
         pool: Options::POOL,
         grace: Options::GRACE,
+        outgoing,
     })
     .expect("the pool is one")
 }
@@ -391,4 +425,166 @@ async fn a_registry_whose_disk_is_full_is_said_to_be() {
     assert!(matches!(full, Err(Error::Unreachable { .. })), "{full:?}");
     let said = sentence(full);
     assert!(said.contains("can not do this now") && said.contains("disk"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_this_machine_is_not_asked_unless_an_admin_listed_it() {
+    let registry = Registry::start().await;
+    let strict = engine_with(Outgoing::default());
+    let image = image(&strict).await;
+    let (to, right) = (registry.repository("demo/api"), login(PASSWORD));
+    let reference = to.tagged(&tag("1"));
+
+    let tried = strict.try_registry(&registry.address(), Some(&right)).await.expect("asked");
+    let points = strict.points_to(&reference, Some(&right)).await.expect("asked");
+    let pushed = sentence(send(&strict, &image, &to, &["1"], PASSWORD).await.0);
+    let pulled = sentence(strict.pull(&reference, Some(&right), &Told::default()).await);
+    let metadata = "169.254.169.254".parse().expect("an address");
+    let metadata = strict.try_registry(&metadata, None).await.expect("asked");
+
+    for said in [tried.sentence(&registry.address()), pushed, pulled] {
+        assert!(said.contains("outgoing_allow") && said.contains("this machine itself"), "{said}");
+    }
+    for standing in [tried, points.expect_err("never asked"), metadata] {
+        assert!(matches!(standing, Standing::Forbidden { .. }), "{standing:?}");
+    }
+    let (there, _) = send(&engine(), &image, &to, &["1"], PASSWORD).await;
+    there.expect("where it is listed");
+}
+
+/// A server of TLS on an address that engines do not take for this machine's own: there they would
+/// not look at the certificate.
+async fn with_certificate(names: &str, days: i32) -> Registry {
+    let host = command(
+        "docker",
+        &["network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"],
+    );
+    let dir = std::env::temp_dir().join(format!("pilothouse-registry-{}", Uuid::now_v7()));
+    std::fs::create_dir_all(dir.join("data")).expect("a directory");
+    let at = |name: &str| dir.join(name).to_str().expect("text").to_owned();
+    let (key, csr, cert, extensions) = (at("key.pem"), at("csr.pem"), at("cert.pem"), at("names"));
+    std::fs::write(&extensions, format!("subjectAltName={}\n", names.replace("HOST", &host)))
+        .expect("written");
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let request = ["-subj", "/CN=registry", "-keyout", &key, "-out", &csr];
+    command("openssl", &[&["req"], &curve[..], &request].concat());
+    let days = days.to_string();
+    let signed =
+        ["-days", &days, "-in", &csr, "-signkey", &key, "-extfile", &extensions, "-out", &cert];
+    command("openssl", &[&["x509", "-req"], &signed[..]].concat());
+    Registry::begun(
+        Registry { dir, host, port: 0, tls: true, process: None },
+        "docker-registry",
+        &[],
+    )
+    .await
+}
+
+fn command(program: &str, words: &[&str]) -> String {
+    let done = Command::new(program).args(words).output().expect("started");
+    assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_believed_is_said_with_its_fault_and_no_password_is_sent() {
+    let (engine, right) = (engine(), login(PASSWORD));
+    let image = image(&engine).await;
+    for (names, days, fault) in [
+        ("IP:HOST", 2, "unknown authority"),
+        ("IP:HOST", -1, "expired"),
+        ("DNS:elsewhere.example.org", 2, "valid for"),
+    ] {
+        let registry = with_certificate(names, days).await;
+        let address = registry.address();
+
+        let tried = engine.try_registry(&address, Some(&right)).await.expect("asked");
+        let pushed =
+            send(&engine, &image, &registry.repository("demo/api"), &["1"], PASSWORD).await.0;
+
+        assert!(matches!(tried, Standing::Tls { .. }), "{fault}: {tried:?}");
+        for said in [tried.sentence(&address), sentence(pushed)] {
+            assert!(said.contains("is not safe"), "{fault}: {said}");
+            // A certificate without the address says only that it is not valid for it.
+            assert!(
+                said.contains(fault) || fault == "valid for" && said.contains("IP SANs"),
+                "{said}"
+            );
+        }
+    }
+}
+
+/// A builder of the same machine, which may ask registries on it.
+fn builder(classic_only: bool, work: &Path) -> DockerBuilder {
+    DockerBuilder::new(BuilderOptions {
+        engine_socket: socket(),
+        installation: Uuid::now_v7(),
+        classic_only,
+        git: git::Options {
+            outgoing: Outgoing::new(vec![LOOPBACK.parse().expect("good")]),
+            ca_file: None,
+            paths: Vec::new(),
+            work_dir: work.join("work"),
+            limits: git::Limits::default(),
+        },
+    })
+}
+
+async fn last_event(builder: &DockerBuilder, order: &BuildOrder) -> String {
+    let mut events: Vec<_> = builder.build(order.clone()).collect().await;
+    format!("{:?}", events.pop().expect("an event"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_image_is_fetched_with_the_login_of_its_registry_and_of_no_other() {
+    let (registry, other, engine) = (Registry::start().await, Registry::start().await, engine());
+    let image = image(&engine).await;
+    let base = registry.repository("demo/base");
+    let tree = registry.dir.join("tree");
+    std::fs::create_dir_all(&tree).expect("a directory");
+
+    for classic in [false, true] {
+        let word = if classic { "classic" } else { "buildkit" };
+        let builder = builder(classic, &registry.dir);
+        // An image of its own: what an engine has, it does not fetch.
+        let digest = send(&engine, &image, &base, &[word], PASSWORD).await.0.expect("pushed");
+        let recipe =
+            format!("ARG FROM={base}\nFROM ${{FROM}}@{digest}\nLABEL test={}\n", Uuid::now_v7());
+        std::fs::write(tree.join("Dockerfile"), recipe).expect("written");
+        let stored = [registry.address(), other.address(), "ghcr.io".parse().expect("good")];
+        let mut order = BuildOrder {
+            build: BuildId(Uuid::now_v7()),
+            tree: tree.clone(),
+            recipe: Recipe::default(),
+            secrets: Vec::new(),
+            registries: Vec::new(),
+            labels: Vec::new(),
+            tags: Vec::new(),
+            limits: BuildLimits::default(),
+        };
+
+        let named = builder.bases(&tree, &order.recipe, &stored).await.expect("read");
+        assert_eq!(named, [registry.address()], "{word}");
+        let without = last_event(&builder, &order).await;
+        order.registries = vec![(registry.address(), login("wrong-password-17"))];
+        let wrong = last_event(&builder, &order).await;
+        order.registries = vec![(other.address(), login(PASSWORD))];
+        let elsewhere = last_event(&builder, &order).await;
+        order.registries =
+            vec![(registry.address(), login(PASSWORD)), (other.address(), login("x"))];
+        let good = last_event(&builder, &order).await;
+
+        for refused in [&without, &wrong, &elsewhere] {
+            assert!(!refused.contains("Done"), "{word}: {refused}");
+            assert!(!refused.contains("wrong-password-17") && !refused.contains(PASSWORD));
+        }
+        assert!(good.contains("Done"), "{word}: {good}");
+        builder.forget(order.build).await.expect("forgotten");
+        forget_quietly(&base.pinned(&digest));
+    }
+}
+
+/// `BuildKit` keeps a base image by no name, the classic builder by this one.
+fn forget_quietly(reference: &ImageReference) {
+    let _ = Command::new("docker").args(["image", "rm", reference.as_str()]).output();
 }

@@ -294,6 +294,7 @@ fn order(tree: &Path) -> BuildOrder {
         tree: tree.to_owned(),
         recipe: Recipe::default(),
         secrets: Vec::new(),
+        registries: Vec::new(),
         labels: vec![("org.example.who".to_owned(), "a & b=c".to_owned())],
         tags: Vec::new(),
         limits: BuildLimits::default(),
@@ -516,4 +517,160 @@ async fn a_line_of_100_mb_is_cut_and_a_link_out_is_never_sent() {
     symlink("/etc", tree.join("out")).expect("made");
     let error = builder.build(order(&tree)).next().await.expect("an answer").expect_err("refused");
     refused(&error, "the link out leads out");
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_dropped_while_the_pack_comes_or_files_are_written_leaves_nothing() {
+    let place = Place::new();
+    let repository = place.repository("big", &[("a", "1")]);
+    let noise: Vec<u8> = (0..3_000_000_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(13).to_le_bytes())
+        .collect();
+    fs::write(repository.work.join("large"), noise).expect("written");
+    let many: Vec<String> = (0..3000).map(|n| format!("d{}/{n}", n % 40)).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "x")).collect();
+    repository.commit(&many, "large and many");
+    let builder = place.builder();
+
+    // `slow` answers a few hundred KiB a second: the pack is on its way for half a minute.
+    for (name, sign, writes) in [("slow/big", "Receiving objects", false), ("big", "Writing", true)]
+    {
+        let into = place.fresh();
+        let mut stream = builder.fetch(&place.remote(name), &wanted("main"), &into);
+        let begins = timeout(Duration::from_secs(30), async {
+            let received = || {
+                let packs = |path: &Path| {
+                    fs::read_dir(path).map_or(0, |all| {
+                        all.flatten()
+                            .filter_map(|one| one.metadata().ok())
+                            .map(|one| one.len())
+                            .sum::<u64>()
+                    })
+                };
+                let sessions = fs::read_dir(place.directory.join("work")).expect("there").flatten();
+                sessions.map(|one| packs(&one.path().join("git/objects/pack"))).sum::<u64>()
+            };
+            loop {
+                match timeout(Duration::from_millis(20), stream.next()).await {
+                    Ok(Some(Ok(FetchEvent::Line(line)))) if writes && line.starts_with(sign) => {
+                        return;
+                    }
+                    Ok(event) => {
+                        assert!(matches!(event, Some(Ok(FetchEvent::Line(_)))), "{event:?}")
+                    }
+                    Err(_) if !writes && received() > 100_000 => return,
+                    Err(_) => {}
+                }
+            }
+        });
+        begins.await.expect(sign);
+        if writes {
+            // Polled on, so that git really writes.
+            let _ = timeout(Duration::from_millis(30), stream.next()).await;
+            assert!(fs::read_dir(&into).is_ok_and(|mut all| all.next().is_some()), "it writes");
+        }
+        assert!(place.gits() > 0 || writes, "{sign}");
+
+        let dropped = Instant::now();
+        drop(stream);
+
+        place.settles().await;
+        assert!(!into.exists(), "{sign}");
+        place.nothing_is_left();
+        eprintln!("{sign}: nothing was left after {:?}", dropped.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_is_dropped_while_its_context_is_sent_is_read_by_nobody_any_more() {
+    let place = Place::new();
+    for classic in [false, true] {
+        let tree = tree(&place, "RUN busybox echo never\n");
+        let large = fs::File::create(tree.join("large")).expect("made");
+        // Holes: nothing on the disk, and a minute of sending.
+        large.set_len(900 << 20).expect("stretched");
+        let builder = place.builder_of_kind(classic);
+        let order = order(&tree);
+        let is_read = || {
+            let open = fs::read_dir("/proc/self/fd").expect("there").flatten();
+            open.filter_map(|one| fs::read_link(one.path()).ok())
+                .any(|path| path.starts_with(&tree))
+        };
+        drop(large);
+        let mut stream = builder.build(order.clone());
+        let sends = timeout(Duration::from_secs(20), async {
+            while !is_read() {
+                let _ = timeout(Duration::from_millis(10), stream.next()).await;
+            }
+        });
+        sends.await.expect("it is read");
+
+        let dropped = Instant::now();
+        drop(stream);
+
+        while is_read() {
+            assert!(dropped.elapsed() < Duration::from_secs(5), "classic: {classic}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        eprintln!("classic: {classic}, nobody read it after {:?}", dropped.elapsed());
+        assert_eq!(builder.find(order.build).await.expect("asked"), None);
+        fs::remove_dir_all(&tree).expect("nobody holds it");
+    }
+}
+
+#[tokio::test]
+async fn a_cache_mount_is_there_again_in_the_next_build_and_in_no_image() {
+    let place = Place::new();
+    let builder = place.builder();
+    let id = Uuid::now_v7();
+    let recipe = format!(
+        "ARG TURN\nRUN --mount=type=cache,id={id},target=/cache busybox echo turn $TURN after $(busybox cat /cache/turns 2>/dev/null) && busybox echo $TURN >> /cache/turns\nRUN busybox ls /cache\n"
+    );
+    let tree = tree(&place, &recipe);
+    let mut logs = Vec::new();
+    for turn in ["one", "two"] {
+        let mut order = order(&tree);
+        order.recipe.arguments.insert("TURN".parse().expect("good"), turn.to_owned());
+        let events = built(&builder, order.clone()).await;
+        assert!(matches!(events.last(), Some(BuildEvent::Done(_))), "{:?}", events.last());
+        logs.push(log_of(&events));
+        builder.forget(order.build).await.expect("forgotten");
+    }
+
+    assert!(logs[1].contains("turn two after one"), "{logs:?}");
+    assert!(!logs.iter().any(|log| log.contains("turns")), "it is mounted, not kept: {logs:?}");
+}
+
+#[tokio::test]
+async fn the_machines_own_platform_is_built_and_a_foreign_one_is_refused_in_words() {
+    let place = Place::new();
+    let (own, foreign) = match std::env::consts::ARCH {
+        "aarch64" => ("linux/arm64", "linux/amd64"),
+        _ => ("linux/amd64", "linux/arm64"),
+    };
+    for classic in [false, true] {
+        let tree = tree(&place, "RUN busybox echo built\n");
+        let builder = place.builder_of_kind(classic);
+        let mut order = order(&tree);
+        order.recipe.no_cache = true;
+        order.recipe.platform = Some(own.parse().expect("good"));
+        let events = built(&builder, order.clone()).await;
+        let Some(BuildEvent::Done(facts)) = events.last() else { panic!("{:?}", events.last()) };
+        assert!(facts.platform.starts_with(own), "{facts:?}");
+        builder.forget(order.build).await.expect("forgotten");
+
+        // A program of the other machine: the same with another word in its header.
+        let shell = tree.join("busybox");
+        let mut program = fs::read(&shell).expect("there");
+        program[18] = if foreign == "linux/arm64" { 0xb7 } else { 0x3e };
+        fs::write(&shell, program).expect("written");
+        order.recipe.platform = Some(foreign.parse().expect("good"));
+        let events: Vec<_> = builder.build(order.clone()).collect().await;
+        let said = format!("{:?}", events.last());
+        assert!(!said.contains("Done"), "classic: {classic}: {said}");
+        assert!(
+            said.contains(foreign) && said.contains("this machine"),
+            "classic: {classic}: {said}"
+        );
+    }
 }

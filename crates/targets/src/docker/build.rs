@@ -25,6 +25,7 @@ use crate::{
     Error, Result,
     build::{BuildEvent, BuildFailure, BuildOrder, Builder, FetchEvent, Remote},
     git::{self, Git, driven},
+    registry::Credentials,
 };
 use ::http::{Method, Request, StatusCode};
 use anyhow::anyhow;
@@ -38,15 +39,15 @@ use bytes::BytesMut;
 use context::Context;
 use domain::{
     id::BuildId,
-    name::ImageReference,
+    name::{ImageReference, RegistryAddress},
     release::ImageFacts,
-    source::{Folder, GitRef, RecipeGuess, Refs},
+    source::{Folder, GitRef, Platform, Recipe, RecipeGuess, Refs},
 };
 use futures::{StreamExt, stream::BoxStream};
 use http_body_util::{BodyExt, BodyStream, Limited, StreamBody};
 use hyper::body::Frame;
 use serde::Deserialize;
-use session::Session;
+use session::{Offered, Session};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -125,6 +126,17 @@ impl Builder for DockerBuilder {
 
     async fn guess(&self, tree: &Path, folder: &Folder) -> Result<RecipeGuess> {
         self.inner.git.guess(tree, folder).await
+    }
+
+    async fn bases(
+        &self,
+        tree: &Path,
+        recipe: &Recipe,
+        of: &[RegistryAddress],
+    ) -> Result<Vec<RegistryAddress>> {
+        let (tree, recipe, of) = (tree.to_owned(), recipe.clone(), of.to_vec());
+        let looked = tokio::task::spawn_blocking(move || context::bases(&tree, &recipe, &of)).await;
+        looked.map_err(error::unreachable)?
     }
 
     fn build(&self, order: BuildOrder) -> BoxStream<'static, Result<BuildEvent>> {
@@ -217,6 +229,11 @@ impl Inner {
                 "it has no BuildKit, and without it a secret would be kept in the image. Build without secrets, or with Docker 18.09 or newer.",
             ));
         }
+        for (address, _) in &order.registries {
+            super::registry::may_be_asked(&self.options.git.outgoing, address)
+                .await
+                .map_err(error::refused)?;
+        }
         let (tree, recipe, limits) = (order.tree.clone(), order.recipe.clone(), order.limits);
         let looked =
             tokio::task::spawn_blocking(move || Context::look(&tree, &recipe, &limits)).await;
@@ -231,7 +248,10 @@ impl Inner {
         );
         let socket = &self.options.engine_socket;
         let _session = match buildkit {
-            true => Some(Session::open(socket, &id, order.secrets.clone()).await?),
+            true => {
+                let (secrets, registries) = (order.secrets.clone(), order.registries.clone());
+                Some(Session::open(socket, &id, Offered { secrets, registries }).await?)
+            }
             false => None,
         };
         let mut sender = http::connect(socket, &mut tasks).await?;
@@ -247,11 +267,15 @@ impl Inner {
                 from,
                 |mut from| async move { Some((from.recv().await?, from)) },
             );
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(target)
             .header("host", "localhost")
-            .header("content-type", "application/x-tar")
+            .header("content-type", "application/x-tar");
+        if !buildkit && !order.registries.is_empty() {
+            request = request.header("x-registry-config", logins(&order.registries));
+        }
+        let request = request
             .body(BodyExt::boxed(StreamBody::new(pieces.map(|piece| piece.map(Frame::data)))))
             .map_err(error::unreachable)?;
         let response = sender.send_request(request).await.map_err(error::unreachable)?;
@@ -282,7 +306,11 @@ impl Inner {
         follow.steps.end_current(now, last_word.as_deref(), &mut events);
         tell_all(tell, events).await;
         if let Some(last_word) = last_word {
-            tell_all(tell, [BuildEvent::Failed(follow.steps.failure(&last_word))]).await;
+            let mut failure = follow.steps.failure(&last_word);
+            if let Some(platform) = &order.recipe.platform {
+                explain_foreign(&mut failure, platform, &last_word);
+            }
+            tell_all(tell, [BuildEvent::Failed(failure)]).await;
             return Ok(());
         }
         match in_time(self.found(order.build)).await? {
@@ -358,6 +386,33 @@ impl Inner {
         let reference: ImageReference = self.tag(build).parse().map_err(error::unreachable)?;
         image::facts(&reference, found).map(Some)
     }
+}
+
+/// What the kernel says of a program for another machine names neither of them.
+fn explain_foreign(failure: &mut BuildFailure, platform: &Platform, last_word: &str) {
+    let mut said = failure.last_lines.iter().map(String::as_str).chain([last_word]);
+    if said.any(|line| line.contains("exec format error")) {
+        failure.why = format!(
+            "A step runs a program for {platform}, and this machine can not. Leave the platform empty, set up emulation (binfmt) here, or let the recipe cross-compile."
+        );
+    }
+}
+
+/// Credentials as the classic builder takes them: by the address of their registry.
+fn logins(of: &[(RegistryAddress, Credentials)]) -> String {
+    let all: serde_json::Map<_, _> = of
+        .iter()
+        .map(|(address, known)| {
+            let server = super::registry::server_of(address);
+            let login = serde_json::json!({
+                "username": known.user.as_str(),
+                "password": known.password(),
+            });
+            (server.to_owned(), login)
+        })
+        .collect();
+    let all = serde_json::Value::Object(all).to_string();
+    base64::engine::general_purpose::URL_SAFE.encode(all)
 }
 
 /// The engine understood the request and will not carry it out, or is not well.

@@ -7,6 +7,7 @@
 use super::{DockerTarget, error, in_time};
 use crate::{
     DEADLINE, Error, PULL_DEADLINE, Result,
+    outgoing::{Failure, Outgoing},
     registry::{ASK_DEADLINE, Credentials, PUSH_DEADLINE, Push, SILENCE, Told},
 };
 use anyhow::{Context, anyhow};
@@ -39,6 +40,30 @@ const NOWHERE: &str = "pilothouse/nothing-of-this-name:none";
 const HUB: &str = "docker.io";
 const HUB_LOGIN: &str = "https://index.docker.io/v1/";
 
+/// Whether a registry may be asked at all: a name that a person typed must not lead the engine to
+/// this machine itself. Whether it answers is the engine's to find out, by its own name server.
+pub(super) async fn may_be_asked(
+    outgoing: &Outgoing,
+    address: &RegistryAddress,
+) -> std::result::Result<(), String> {
+    let (host, port) = match address.as_str() {
+        HUB => ("registry-1.docker.io", 443),
+        other => match other.split_once(':') {
+            Some((host, port)) => (host, port.parse().unwrap_or(443)),
+            None => (other, 443),
+        },
+    };
+    match outgoing.addresses(host, port).await {
+        Err(Failure::Forbidden(why)) => Err(why),
+        Ok(_) | Err(Failure::Unreachable(_)) => Ok(()),
+    }
+}
+
+/// As engines call the server of an address when they sign in there.
+pub(super) fn server_of(address: &RegistryAddress) -> &str {
+    if address.as_str() == HUB { HUB_LOGIN } else { address.as_str() }
+}
+
 impl DockerTarget {
     /// `Target::try_registry`.
     pub(super) async fn stands(
@@ -46,6 +71,9 @@ impl DockerTarget {
         address: &RegistryAddress,
         credentials: Option<&Credentials>,
     ) -> Result<Standing> {
+        if let Err(said) = may_be_asked(&self.options.outgoing, address).await {
+            return Ok(Standing::Forbidden { said });
+        }
         let asked =
             tokio::time::timeout(ASK_DEADLINE, async {
                 if let Some(credentials) = credentials {
@@ -75,6 +103,9 @@ impl DockerTarget {
         address: &RegistryAddress,
         credentials: Option<&Credentials>,
     ) -> Result<Result<Digest, Standing>> {
+        if let Err(said) = may_be_asked(&self.options.outgoing, address).await {
+            return Ok(Err(Standing::Forbidden { said }));
+        }
         let asked = self.digest_of(reference.as_str(), address, credentials);
         tokio::time::timeout(ASK_DEADLINE, asked).await.unwrap_or(Ok(Err(Standing::Slow)))
     }
@@ -103,7 +134,7 @@ impl DockerTarget {
         address: &RegistryAddress,
         credentials: &Credentials,
     ) -> Result<(StatusCode, String)> {
-        let server = if address.as_str() == HUB { HUB_LOGIN } else { address.as_str() };
+        let server = server_of(address);
         let body = serde_json::json!({
             "username": credentials.user.as_str(),
             "password": credentials.password(),
@@ -133,6 +164,7 @@ impl DockerTarget {
 
     /// `Target::push`.
     pub(super) async fn send(&self, push: &Push<'_>, told: &Told) -> Result<Digest> {
+        self.check(&push.to.address()).await?;
         let tagged = in_time(self.tag_for(push)).await?;
         let sent = tokio::time::timeout(PUSH_DEADLINE, self.send_all(push, told)).await;
         let sent = sent.unwrap_or_else(|_| Err(slow(push.to)));
@@ -140,6 +172,11 @@ impl DockerTarget {
             tracing::debug!(%error, "Tags of a push could not be taken away");
         }
         sent
+    }
+
+    async fn check(&self, address: &RegistryAddress) -> Result<()> {
+        let asked = may_be_asked(&self.options.outgoing, address).await;
+        asked.map_err(|said| error::refused(Standing::Forbidden { said }.sentence(address)))
     }
 
     /// Gives the image the names it is sent by. Returns those it did not have before.
@@ -224,6 +261,7 @@ impl DockerTarget {
         told: &Told,
     ) -> Result<()> {
         let address = repository.address();
+        self.check(&address).await?;
         let mut options = CreateImageOptionsBuilder::default().from_image(reference.as_str());
         if reference.tag().is_none() && !reference.as_str().contains('@') {
             // Without a tag the engine would fetch all of them.
@@ -275,11 +313,10 @@ fn slow(repository: &Repository) -> Error {
 }
 
 fn of_bollard(address: &RegistryAddress, credentials: &Credentials) -> DockerCredentials {
-    let server = if address.as_str() == HUB { HUB_LOGIN } else { address.as_str() };
     DockerCredentials {
         username: Some(credentials.user.to_string()),
         password: Some(credentials.password().to_owned()),
-        serveraddress: Some(server.to_owned()),
+        serveraddress: Some(server_of(address).to_owned()),
         ..DockerCredentials::default()
     }
 }
@@ -427,6 +464,7 @@ mod tests {
             Standing::WrongPassword => "password",
             Standing::Denied { .. } => "denied",
             Standing::Gone { .. } => "gone",
+            Standing::Forbidden { .. } => "forbidden",
             Standing::Slow => "slow",
             Standing::Tls { .. } => "tls",
             Standing::NotARegistry => "no registry",

@@ -141,7 +141,8 @@ impl Session {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        if let Some((scope, header)) = &self.login {
+        let speaks = words.iter().any(|word| matches!(*word, "ls-remote" | "fetch"));
+        if let (Some((scope, header)), true) = (&self.login, speaks) {
             // In the environment, which only this user's processes can read; words everybody can.
             command
                 .env("GIT_CONFIG_COUNT", "1")

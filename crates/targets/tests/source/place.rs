@@ -104,7 +104,7 @@ impl Place {
 
     fn options(&self) -> BuilderOptions {
         BuilderOptions {
-            engine_socket: "/var/run/docker.sock".into(),
+            engine_socket: socket(),
             installation: self.installation,
             classic_only: false,
             git: git::Options {
@@ -198,6 +198,13 @@ impl Repository {
     pub fn head(&self) -> String {
         git(&self.work, &["rev-parse", "HEAD"]).trim().to_owned()
     }
+}
+
+/// The engine of this machine, or the one that the environment names, as the engines' own programs do.
+fn socket() -> PathBuf {
+    let host = std::env::var("DOCKER_HOST");
+    let host = host.unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    host.trim_start_matches("unix://").into()
 }
 
 pub fn git(directory: &Path, words: &[&str]) -> String {

@@ -5,7 +5,10 @@
 
 use crate::{Result, build::BuildLimits, docker::error};
 use bytes::Bytes;
-use domain::source::{Recipe, ignore::Ignore, recipe::FILES};
+use domain::{
+    name::RegistryAddress,
+    source::{Recipe, ignore::Ignore, recipe::FILES},
+};
 use rustix::fs::OFlags;
 use std::{
     fs::{File, Metadata, OpenOptions, read_dir, read_link, symlink_metadata},
@@ -14,6 +17,12 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 use tokio::sync::mpsc;
+
+/// The most of a recipe that is read, in bytes.
+const RECIPE: u64 = 1 << 20;
+
+/// How engines call the registry that needs no name.
+pub(super) const HUB: &str = "docker.io";
 
 /// The most of an ignore file that is read, in bytes.
 const IGNORE: u64 = 1 << 20;
@@ -102,6 +111,37 @@ impl Context {
         }
         archive.into_inner()?.flush()
     }
+}
+
+/// Those of some registries that a recipe names: in its file, where also the usual values of its
+/// arguments are, or in the arguments it is given. The registry that needs no name is always one.
+pub(super) fn bases(
+    tree: &Path,
+    recipe: &Recipe,
+    of: &[RegistryAddress],
+) -> Result<Vec<RegistryAddress>> {
+    let root = folder(tree, recipe.folder.as_str())?;
+    let file = recipe_file(&root, recipe)?;
+    let mut text = Vec::new();
+    let read = open(&root.join(file)).and_then(|file| file.take(RECIPE).read_to_end(&mut text));
+    read.map_err(error::unreachable)?;
+    let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
+    let named = |address: &RegistryAddress| {
+        address.as_str() == HUB
+            || names(&text, address.as_str())
+            || recipe.arguments.values().any(|value| names(value, address.as_str()))
+    };
+    Ok(of.iter().filter(|address| named(address)).cloned().collect())
+}
+
+/// Whether an address stands there as a whole: `ghcr.io` does not in `my-ghcr.io` or `ghcr.io:5000`.
+fn names(text: &str, address: &str) -> bool {
+    text.match_indices(address).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + address.len()..].chars().next();
+        let goes_on = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        !before.is_some_and(|c| goes_on(c) || c == '/') && !after.is_some_and(goes_on)
+    })
 }
 
 /// The folder, if none of its parts is a link.
@@ -331,6 +371,18 @@ mod tests {
     impl Drop for Tree {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_registry_is_named_as_a_whole_or_not_at_all() {
+        assert!(names("from ghcr.io/team/base:1", "ghcr.io"));
+        assert!(names("arg r=127.0.0.1:5000\nfrom $r/base", "127.0.0.1:5000"));
+        assert!(names("copy --from=ghcr.io/a /a /a", "ghcr.io"));
+        for other in
+            ["from my-ghcr.io/a", "from ghcr.io:5000/a", "from a.ghcr.io/a", "from x/ghcr.io/a"]
+        {
+            assert!(!names(other, "ghcr.io"), "{other}");
         }
     }
 
