@@ -3,6 +3,7 @@
 //! Nothing here touches git or an engine. What only they know ("which branches?", "what would be
 //! built?") is an inquiry, and a build is a row that a node takes.
 
+mod given;
 mod logs;
 mod page;
 
@@ -81,7 +82,7 @@ impl Control {
         url: Option<GitUrl>,
     ) -> Result<InquiryId, Problem> {
         let (tx, known, url) = self.source_to_ask(asked, service, url).await?;
-        self.ask_git(tx, asked, &known, Question::Refs { url }).await
+        self.ask_git(tx, asked, &known, Question::Refs { url, service: Some(service) }).await
     }
 
     /// Asks what would be built of a folder, and why.
@@ -94,7 +95,8 @@ impl Control {
         folder: Folder,
     ) -> Result<InquiryId, Problem> {
         let (tx, known, url) = self.source_to_ask(asked, service, url).await?;
-        self.ask_git(tx, asked, &known, Question::Recipe { url, at, folder }).await
+        let question = Question::Recipe { url, at, folder, service: Some(service) };
+        self.ask_git(tx, asked, &known, question).await
     }
 
     async fn source_to_ask(
@@ -288,7 +290,7 @@ impl Control {
     }
 
     /// Locks a service: numbers of its builds and its source stay.
-    async fn lock_service(
+    pub(super) async fn lock_service(
         &self,
         mut tx: Tx,
         asked: &Asked,

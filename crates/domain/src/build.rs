@@ -16,6 +16,7 @@
 //! `pushing` is entered only where the service names a repository. A build that succeeded has made a
 //! release, in the same transaction.
 
+pub mod given;
 pub mod log;
 pub mod step;
 pub mod view;

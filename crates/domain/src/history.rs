@@ -7,7 +7,7 @@
 pub mod sentence;
 
 use crate::{
-    build,
+    build::{self, given::SecretName},
     id::{
         BuildId, GrantId, InvitationId, PlacementId, RegistryId, ReleaseId, RolloutId, SessionId,
         UserId,
@@ -463,6 +463,29 @@ pub enum Deed {
     },
     /// Where the code of a service is, or how it is built. What changed are the changes.
     SourceChanged,
+    /// A secret of builds got a value. The value is nowhere here.
+    BuildSecretSet {
+        name: SecretName,
+        version: i32,
+    },
+    BuildSecretRemoved {
+        name: SecretName,
+    },
+    /// Who reads the repository, or that nobody signs in there any more.
+    SourceLoginChanged {
+        host: String,
+    },
+    /// What a build is given, before it is: names and versions, and addresses of registries.
+    BuildGiven {
+        build: BuildId,
+        number: i32,
+        what: Vec<String>,
+    },
+    /// The login of a repository was used.
+    SourceLoginUsed {
+        host: String,
+        what: String,
+    },
     /// `asked` is the branch, tag or commit; `deploy_to` names the environments that follow.
     BuildAsked {
         build: BuildId,
@@ -548,6 +571,10 @@ impl Deed {
             | Self::ImageFetched { .. }
             | Self::Drift { .. }
             | Self::SourceChanged
+            | Self::BuildSecretSet { .. }
+            | Self::BuildSecretRemoved { .. }
+            | Self::SourceLoginChanged { .. }
+            | Self::BuildGiven { .. }
             | Self::BuildAsked { .. }
             | Self::BuildCancelAsked { .. }
             | Self::BuildEntered { .. }
@@ -576,6 +603,7 @@ impl Deed {
             | Self::RegistryArchived { .. }
             | Self::RegistryTried { .. }
             | Self::CredentialsUsed { .. }
+            | Self::SourceLoginUsed { .. }
             | Self::HistoryExported { .. }
             | Self::Started { .. }
             | Self::KeyLost { .. } => Visibility::HistoryView,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! drive.rs    one build from its claim to its end: fetch, build, push, release
+//! given.rs    what it is given and leaves nowhere: secrets and logins
 //! book.rs     what it writes, for those who follow and for the database
 //! follow.rs   those who follow
 //! deploy.rs   "build and deploy": the rollouts that a release was wanted for
@@ -15,6 +16,7 @@ mod book;
 mod deploy;
 mod drive;
 mod follow;
+pub(crate) mod given;
 
 pub use follow::{BuildLogs, BuildViewer};
 
@@ -47,6 +49,8 @@ pub struct Settings {
     pub directory: PathBuf,
 }
 
+/// In the directory of builds: what a builder needs while git runs.
+const GIT: &str = "git";
 /// How often one looks for builds to take and to stop, besides being woken.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long builds that are dropped with the engine may take to leave.
@@ -173,8 +177,9 @@ pub(crate) async fn clear(directory: &Path) {
         }
     };
     while let Ok(Some(entry)) = left.next_entry().await {
-        // Only what is named as a build, or as a look at a repository, is ours.
-        if entry.file_name().to_str().is_some_and(|name| name.parse::<BuildId>().is_ok()) {
+        // Only what is named as a build or as a look at a repository is ours, and what git needed.
+        let is_ours = |name: &str| name == GIT || name.parse::<BuildId>().is_ok();
+        if entry.file_name().to_str().is_some_and(is_ours) {
             remove(&entry.path()).await;
         }
     }

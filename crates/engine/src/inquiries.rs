@@ -2,14 +2,14 @@
 //! and answered into their row.
 
 use crate::{
-    builds::{self, place_for},
+    builds::{self, given, place_for},
     context::Context,
     registries,
     told::told,
 };
 use anyhow::Context as _;
 use domain::{
-    id::{PlacementId, ReleaseId},
+    id::{PlacementId, ReleaseId, ServiceId},
     release::Pair,
     source::{Folder, GitRef, GitUrl, RecipeGuess},
     target::{Plan, PlanVariables},
@@ -84,14 +84,31 @@ async fn ask(context: &Context, question: &Question) -> anyhow::Result<InquiryAn
         Question::Registry { registry } => registries::try_one(context, *registry).await,
         Question::Tags { release } => registries::ask_tags(context, *release).await,
         Question::CouldI { placement, release } => could_i(context, *placement, *release).await,
-        Question::Refs { url } => {
-            let from = Remote { url: url.clone(), login: None };
+        Question::Refs { url, service } => {
+            let what = "to ask which branches and tags there are";
+            let from = remote(context, url, *service, what).await?;
             Ok(InquiryAnswer::Refs(git(context)?.builder.refs(&from).await?))
         }
-        Question::Recipe { url, at, folder } => {
-            Ok(InquiryAnswer::Recipe(guess(git(context)?, url, at, folder).await?))
+        Question::Recipe { url, at, folder, service } => {
+            let what = "to look what would be built";
+            let from = remote(context, url, *service, what).await?;
+            Ok(InquiryAnswer::Recipe(guess(git(context)?, &from, at, folder).await?))
         }
     }
+}
+
+/// A repository with the login that is stored for its host, where there is one.
+async fn remote(
+    context: &Context,
+    url: &GitUrl,
+    service: Option<ServiceId>,
+    what: &str,
+) -> anyhow::Result<Remote> {
+    let login = match service {
+        Some(service) => given::login(context, service, url, what.to_owned()).await?,
+        None => None,
+    };
+    Ok(Remote { url: url.clone(), login })
 }
 
 /// Who speaks to git.
@@ -102,7 +119,7 @@ fn git(context: &Context) -> anyhow::Result<&builds::Settings> {
 /// Fetches a commit and looks what of it could be built.
 async fn guess(
     builds: &builds::Settings,
-    url: &GitUrl,
+    from: &Remote,
     at: &GitRef,
     folder: &Folder,
 ) -> anyhow::Result<RecipeGuess> {
@@ -110,8 +127,7 @@ async fn guess(
     let place = builds.directory.join(Uuid::now_v7().to_string());
     place_for(&place).await.context("there is no place for the source on this machine")?;
     let looked = async {
-        let from = Remote { url: url.clone(), login: None };
-        let mut events = builds.builder.fetch(&from, at, &place);
+        let mut events = builds.builder.fetch(from, at, &place);
         while let Some(event) = events.next().await {
             if let FetchEvent::Done(_) = event? {
                 return Ok(builds.builder.guess(&place, folder).await?);

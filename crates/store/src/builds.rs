@@ -6,6 +6,7 @@
 
 pub mod claims;
 pub mod deploys;
+pub mod given;
 pub mod logs;
 pub mod pages;
 
@@ -240,6 +241,8 @@ pub async fn ask_cancel(conn: &mut Conn, id: BuildId, by: &str) -> Result<()> {
 pub struct Saved<'a> {
     pub commit: Option<&'a Commit>,
     pub tag: Option<&'a str>,
+    /// First line of the commit's message.
+    pub subject: Option<&'a str>,
     pub facts: Option<&'a ImageFacts>,
     pub release: Option<ReleaseId>,
     pub ending: Option<&'a Ending>,
@@ -266,7 +269,8 @@ pub async fn advance(
             ended_at = case when $6 then clock_timestamp() end,
             commit = coalesce($7, commit), tag = coalesce($8, tag),
             facts = coalesce($9, facts), size_bytes = coalesce($10, size_bytes),
-            release_id = $11, ending = $12, steps = $13, lines_written = $14, lines_left_out = $15
+            release_id = $11, ending = $12, steps = $13, lines_written = $14, lines_left_out = $15,
+            subject = coalesce($16, subject)
         where id = $1 and holder = $2 and epoch = $3 and phase = $4
           and (cancel_asked_by is null or $5 = 'cancelled')
         "#,
@@ -285,6 +289,7 @@ pub async fn advance(
         Json(saved.steps) as _,
         count(saved.lines_written),
         count(saved.lines_left_out),
+        saved.subject,
     )
     .execute(&mut *conn)
     .await?;

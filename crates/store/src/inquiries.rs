@@ -36,9 +36,20 @@ pub enum Question {
     /// Could this release be rolled out here? With the newest configuration.
     CouldI { placement: PlacementId, release: ReleaseId },
     /// Which branches and tags are there?
-    Refs { url: GitUrl },
+    Refs {
+        url: GitUrl,
+        /// Whose login is used, where it is for that host.
+        #[serde(default)]
+        service: Option<ServiceId>,
+    },
     /// What would be built of this folder, and why?
-    Recipe { url: GitUrl, at: GitRef, folder: Folder },
+    Recipe {
+        url: GitUrl,
+        at: GitRef,
+        folder: Folder,
+        #[serde(default)]
+        service: Option<ServiceId>,
+    },
     /// Can this registry be used, with the credentials that are stored for it?
     Registry { registry: RegistryId },
     /// Where do the tags of this release point now?
@@ -53,7 +64,7 @@ impl Question {
             Self::Image { reference, pull: false } => format!("Which image is {reference}?"),
             Self::Image { reference, pull: true } => format!("Fetching {reference}"),
             Self::CouldI { .. } => "Could this release be rolled out here?".to_owned(),
-            Self::Refs { url } => format!("Which branches and tags are there at {url}?"),
+            Self::Refs { url, .. } => format!("Which branches and tags are there at {url}?"),
             Self::Recipe { url, at, .. } => {
                 format!("What would be built of {url} at {}?", at.short())
             }

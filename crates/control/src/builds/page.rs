@@ -7,7 +7,7 @@ use domain::{
         PROJECT_BUDGET, TREND,
         view::{
             BuildMay, BuildPage, BuildRow, BuildableService, BuildsFilter, BuildsPage,
-            BuildsProject, DeployTo, ProjectBuild, ProjectBuildsPage, SourcePage,
+            BuildsProject, DeployTo, ProjectBuild, ProjectBuildsPage, Pushes, SourcePage,
         },
     },
     error::Problem,
@@ -69,6 +69,7 @@ impl Control {
                     service: service.flatten().map(|one| one.service),
                     projects: Some(wanted),
                     before: filter.before,
+                    state: filter.state,
                     ..pages::Which::default()
                 };
                 pages::rows(&mut conn, &which, MOST + 1).await.or_problem(origin)?
@@ -227,6 +228,10 @@ impl Control {
 
         let which = pages::Which { service: Some(id), ..pages::Which::default() };
         let rows = pages::rows(&mut conn, &which, FEW).await.or_problem(origin)?;
+        let rule = store::registries::rule(&mut conn, id).await.or_problem(origin)?;
+        let pushes = rule
+            .filter(|rule| rule.after_build)
+            .map(|rule| Pushes { repository: rule.repository, tags: rule.tags });
         let allowed = |action, place: &Place| actor.may(action, place.scope, place.protection);
         Ok(SourcePage {
             number,
@@ -234,6 +239,7 @@ impl Control {
             source: builds::source(&mut conn, id).await.or_problem(origin)?,
             builds: shown(actor, rows),
             trend: pages::trend(&mut conn, id, TREND).await.or_problem(origin)?,
+            pushes,
             deploy_to: cells
                 .into_iter()
                 .filter(|drawn| drawn.cell.may.start)

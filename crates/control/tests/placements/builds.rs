@@ -259,3 +259,48 @@ async fn who_lost_the_claim_writes_nothing_and_moves_nothing(pool: PgPool) {
     let rows = pages::rows(&mut conn, &which, 1).await.expect("read");
     assert_eq!(rows[0].1.phase, Phase::Fetching);
 }
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_builds_are_given_goes_in_and_never_comes_out(pool: PgPool) {
+    let stage = Stage::new(pool).await;
+    let (world, control) = (&stage.world, &stage.world.control);
+    let deployer = world.person("Dora", Role::Deployer, Scope::Everything).await;
+    let viewer = world.person("Vera", Role::Viewer, Scope::Everything).await;
+    let name = "npm_token".parse().expect("a name");
+    let set = async |asked, value, based_on| {
+        control.set_build_secret(asked, stage.service, &name, value, based_on).await
+    };
+    let user = || Some("reader".parse().expect("a user"));
+
+    assert_eq!(set(&deployer, "first-value-7", 0).await, Ok(1));
+    assert!(matches!(set(&deployer, "late", 0).await, Err(Problem::Conflict { .. })));
+    assert_eq!(set(&deployer, "second-value-8", 1).await, Ok(2));
+    control.set_source_login(&deployer, stage.service, user(), "token-9").await.expect("stored");
+    for refused in [
+        set(&viewer, "x", 2).await.err(),
+        control.remove_build_secret(&viewer, stage.service, &name, 2).await.err(),
+        control.set_source_login(&viewer, stage.service, None, "").await.err(),
+    ] {
+        assert!(matches!(refused, Some(Problem::Forbidden { .. })), "{refused:?}");
+    }
+
+    let given = control.build_given(&viewer, stage.service).await.expect("seen");
+    assert_eq!((given.secrets[0].version, given.secrets[0].set_by.as_str()), (2, "Dora"));
+    let login = given.login.clone().expect("one");
+    assert_eq!((login.host.as_str(), login.user), ("git.example.org:443", None));
+    let told: Vec<_> = world.rows().await.iter().map(|row| row.sentence().to_text()).collect();
+    let told = told.join("\n");
+    for said in ["set the secret npm_token of builds of hello, version 2", "reads the repository"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    for value in ["first-value-7", "second-value-8", "token-9"] {
+        assert!(!told.contains(value) && !format!("{given:?}").contains(value));
+    }
+
+    // Removed, and set again: it goes on counting.
+    control.remove_build_secret(&deployer, stage.service, &name, 2).await.expect("removed");
+    assert!(control.build_given(&deployer, stage.service).await.expect("seen").secrets.is_empty());
+    assert_eq!(set(&deployer, "third", 0).await, Ok(3));
+    control.set_source_login(&deployer, stage.service, None, "").await.expect("dropped");
+    assert!(control.build_given(&deployer, stage.service).await.expect("seen").login.is_none());
+}

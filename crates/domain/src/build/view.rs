@@ -4,10 +4,12 @@ use super::{BuildStep, Ending, Phase, Source, StepCount, log::BuildLog};
 use crate::{
     id::{BatchId, BuildId, EnvironmentId, PlacementId, ProjectId, RolloutId, ServiceId},
     live::Row,
-    name::Name,
+    name::{Name, Repository, Wrong},
+    registry::tags::TagPattern,
     view::ReleaseName,
 };
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 use time::OffsetDateTime;
 
 /// A build in a list.
@@ -25,6 +27,8 @@ pub struct BuildRow {
     pub commit: Option<String>,
     /// The tag that names the release, where there is one.
     pub tag: Option<String>,
+    /// First line of the commit's message, once it is known. Text of a stranger.
+    pub subject: Option<String>,
     pub phase: Phase,
     /// When the phase was entered.
     #[serde(with = "time::serde::rfc3339")]
@@ -116,8 +120,62 @@ pub struct BuildableService {
 pub struct BuildsFilter {
     pub project: Option<Name>,
     pub service: Option<Name>,
+    pub state: Option<State>,
     /// Only builds that were asked for before this one.
     pub before: Option<BuildId>,
+}
+
+/// How builds stand, as people ask for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits, or somebody is at it.
+    Open,
+    Succeeded,
+    Failed,
+    Cancelled,
+    Interrupted,
+}
+
+impl State {
+    /// All of them, in the order in which they are offered.
+    pub const ALL: [Self; 5] =
+        [Self::Open, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Interrupted];
+
+    /// The word in the address of the page.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The phases that are meant.
+    #[must_use]
+    pub const fn phases(self) -> &'static [Phase] {
+        match self {
+            Self::Open => &[Phase::Queued, Phase::Fetching, Phase::Building, Phase::Pushing],
+            Self::Succeeded => &[Phase::Succeeded],
+            Self::Failed => &[Phase::Failed],
+            Self::Cancelled => &[Phase::Cancelled],
+            Self::Interrupted => &[Phase::Interrupted],
+        }
+    }
+}
+
+impl FromStr for State {
+    type Err = Wrong;
+
+    fn from_str(word: &str) -> Result<Self, Wrong> {
+        let found = Self::ALL.into_iter().find(|state| state.as_str() == word);
+        found.ok_or_else(|| {
+            Wrong::new("Builds are open, succeeded, failed, cancelled or interrupted.")
+        })
+    }
 }
 
 /// `/builds/:id`: one build, live.
@@ -234,10 +292,19 @@ pub struct SourcePage {
     pub builds: Vec<BuildRow>,
     /// Oldest first.
     pub trend: Vec<BuildPoint>,
+    /// Where the image goes after a build, and under which tags.
+    pub pushes: Option<Pushes>,
     /// Where "build and deploy" may go: what the viewer may roll out to now.
     pub deploy_to: Vec<DeployTo>,
     pub may_edit: bool,
     pub may_build: bool,
+}
+
+/// Where the image of each build goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushes {
+    pub repository: Repository,
+    pub tags: Vec<TagPattern>,
 }
 
 /// A place to deploy to.

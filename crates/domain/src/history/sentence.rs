@@ -375,6 +375,34 @@ impl Entry {
             Deed::SourceChanged => {
                 vec![plain("changed where "), strong(thing), plain(" is built from")]
             }
+            Deed::BuildSecretSet { name, version } => vec![
+                plain("set the secret "),
+                strong(name),
+                plain(" of builds of "),
+                strong(thing),
+                plain(format!(", version {version}")),
+            ],
+            Deed::BuildSecretRemoved { name } => vec![
+                plain("removed the secret "),
+                strong(name),
+                plain(" of builds of "),
+                strong(thing),
+            ],
+            Deed::SourceLoginChanged { host } => vec![
+                plain("changed who reads the repository of "),
+                strong(thing),
+                plain(format!(" at {host}")),
+            ],
+            Deed::BuildGiven { number, what, .. } => {
+                vec![
+                    plain("gave "),
+                    build_of(&thing, *number),
+                    plain(format!(" {}", what.join(", "))),
+                ]
+            }
+            Deed::SourceLoginUsed { host, what } => {
+                vec![plain("used the login at "), strong(host), plain(format!(" {what}"))]
+            }
             Deed::BuildAsked { number, asked, deploy_to, .. } => {
                 let mut words = vec![
                     plain("asked to build "),

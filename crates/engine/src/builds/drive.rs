@@ -7,6 +7,7 @@
 use super::{
     Settings,
     book::{Book, TELL_EVERY},
+    given::given,
     place_for, remove,
 };
 use crate::{chain, context::Context, registries};
@@ -306,6 +307,7 @@ impl Job {
         let saved = Saved {
             commit: self.checkout.as_ref().map(|checkout| &checkout.commit),
             tag: self.tag.as_deref(),
+            subject: self.checkout.as_ref().map(|checkout| checkout.subject.as_str()),
             facts: self.facts.as_ref(),
             release,
             ending: next.ending.as_ref(),
@@ -404,7 +406,17 @@ impl Job {
             return Ok(failed(Some(FETCH), why));
         }
         self.book.say(format!("Fetching {} of {url}", at.short()));
-        let from = Remote { url, login: None };
+        let number = self.claimed.number;
+        let context = self.context.clone();
+        let what = format!("to fetch build {number}");
+        let opened = super::given::login(&context, self.claimed.service, &url, what);
+        let login = match self.until_cut(opened).await {
+            Err(Cut::Saw(seen)) => return Ok(seen),
+            Err(Cut::Leave) => return Err(Leave),
+            Ok(Err(error)) => return Ok(failed(Some(FETCH), registries::said(&error))),
+            Ok(Ok(login)) => login,
+        };
+        let from = Remote { url, login };
         let mut events = self.builder.fetch(&from, &at, &self.directory);
         loop {
             let event = match self.until_cut(events.next()).await {
@@ -433,13 +445,23 @@ impl Job {
     }
 
     async fn build(&mut self) -> Result<Seen, Leave> {
-        let Some(checkout) = &self.checkout else { return Err(Leave) };
+        let Some(checkout) = self.checkout.clone() else { return Err(Leave) };
+        let (context, builder) = (self.context.clone(), self.builder.clone());
+        let (claimed, tree) = (self.claimed.clone(), self.directory.clone());
+        let opened = given(&context, &claimed, &*builder, &tree);
+        let given = match self.until_cut(opened).await {
+            Err(Cut::Saw(seen)) => return Ok(seen),
+            Err(Cut::Leave) => return Err(Leave),
+            Ok(Err(error)) => return Ok(failed(None::<String>, registries::said(&error))),
+            Ok(Ok(given)) => given,
+        };
         let label = |name: &str, value: String| (format!("org.opencontainers.image.{name}"), value);
         let order = BuildOrder {
             build: self.claimed.held.build,
             tree: self.directory.clone(),
             recipe: self.claimed.source.recipe.clone(),
-            secrets: Vec::new(),
+            secrets: given.secrets,
+            registries: given.registries,
             labels: vec![
                 label("revision", checkout.commit.to_string()),
                 label("source", self.claimed.source.url.to_string()),

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
     id::BuildId,
+    name::RegistryAddress,
     release::ImageFacts,
-    source::{Checkout, Folder, GitRef, RecipeGuess, Refs},
+    source::{Checkout, Folder, GitRef, Recipe, RecipeGuess, Refs},
 };
 use futures::{StreamExt, stream, stream::BoxStream};
 use std::{
@@ -17,6 +18,9 @@ use std::{
 use targets::build::{BuildEvent, BuildFailure, BuildOrder, Builder, FetchEvent, Remote};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// The registry that every recipe names.
+pub const BASE: &str = "base.example.org";
 
 /// How far it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +48,8 @@ struct State {
     open: usize,
     began: Vec<BuildId>,
     tree: Option<PathBuf>,
+    from: Option<Remote>,
+    order: Option<BuildOrder>,
 }
 
 /// Counts what is under way.
@@ -80,6 +86,16 @@ impl Hand {
         self.state().tree.clone()
     }
 
+    /// What was fetched last, with the login.
+    pub fn from(&self) -> Option<Remote> {
+        self.state().from.clone()
+    }
+
+    /// What was built last.
+    pub fn order(&self) -> Option<BuildOrder> {
+        self.state().order.clone()
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().expect("nobody panics with it")
     }
@@ -108,12 +124,13 @@ impl Builder for Hand {
 
     fn fetch(
         &self,
-        _: &Remote,
+        from: &Remote,
         _: &GitRef,
         into: &Path,
     ) -> BoxStream<'static, targets::Result<FetchEvent>> {
         let how = self.state().how;
         self.state().tree = Some(into.to_owned());
+        self.state().from = Some(from.clone());
         std::fs::create_dir(into).expect("a directory that is not there, in one that is");
         let open = Open::new(self);
         let line = FetchEvent::Line("Receiving objects: 41 %".to_owned());
@@ -151,9 +168,19 @@ impl Builder for Hand {
         })
     }
 
+    async fn bases(
+        &self,
+        _: &Path,
+        _: &Recipe,
+        of: &[RegistryAddress],
+    ) -> targets::Result<Vec<RegistryAddress>> {
+        Ok(of.iter().filter(|address| address.as_str() == BASE).cloned().collect())
+    }
+
     fn build(&self, order: BuildOrder) -> BoxStream<'static, targets::Result<BuildEvent>> {
         let how = self.state().how;
         self.state().began.push(order.build);
+        self.state().order = Some(order.clone());
         assert!(order.tree.is_dir(), "the source is there");
         let at = OffsetDateTime::now_utc();
         let begins = |number: u32, name: &str| BuildEvent::StepStarted {

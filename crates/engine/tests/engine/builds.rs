@@ -1,13 +1,14 @@
 //! Builds from the queue to their end, cut off wherever one can be cut off.
 
 use crate::{
-    builder::{Directory, Hand, How, facts},
+    builder::{BASE, Directory, Hand, How, facts},
     world::World,
 };
 use anyhow::Context;
 use domain::{
-    build::{Phase, SIZE_BUDGET_BYTES, Source, view::BuildRow},
-    id::{BuildId, GrantId},
+    build::{Phase, SIZE_BUDGET_BYTES, Source, given::login_about, view::BuildRow},
+    configuration::secret::Version,
+    id::{BuildId, GrantId, SecretId},
     registry::{PushRule, Standing, tags},
     role::{Role, Scope},
     source::Recipe,
@@ -393,6 +394,93 @@ async fn build_and_deploy_rolls_out_unless_the_right_is_gone(pool: PgPool) -> an
     let refused = deploys(last).await?.refused.context("refused")?;
     assert!(refused.contains("Ana may not roll out in staging any more"), "{refused}");
     assert!(yard.world.said("build_not_deployed").await?);
+    engine.stop().await;
+    Ok(())
+}
+
+const SECRET: &str = "a-value-for-steps-41";
+const TOKEN: &str = "a-token-for-git-42";
+const PASSWORD: &str = "a-password-for-bases-43";
+
+impl Yard {
+    /// A secret, a login at `host`, and two registries, sealed by `vault`.
+    async fn gives(&self, host: &str, vault: &Vault) -> anyhow::Result<()> {
+        let service = self.world.service;
+        let version = Version { secret: SecretId(Uuid::now_v7()), version: 1 };
+        let mut conn = self.world.pool.acquire().await?;
+        let sealed = vault.seal(&version.about(), SECRET);
+        let name = &"npm".parse()?;
+        let by = self.world.user;
+        let new =
+            builds::given::New { service, name, version, sealed: &sealed, by, by_name: "Ana" };
+        builds::given::set(&mut conn, &new).await?;
+        let sealed = vault.seal(&login_about(service, host), TOKEN);
+        let login = (host, &"reader".parse()?, sealed.as_slice());
+        builds::given::set_login(&mut conn, service, login, by, "Ana").await?;
+        drop(conn);
+        self.world.add_registry(BASE, Some(PASSWORD), vault).await?;
+        Ok(())
+    }
+
+    async fn told(&self) -> anyhow::Result<String> {
+        let bodies: Vec<Vec<u8>> = sqlx::query_scalar("select body from history order by number")
+            .fetch_all(&self.world.pool)
+            .await?;
+        Ok(bodies.iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect())
+    }
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_build_is_given_what_is_sealed_for_it_and_each_use_is_a_row_without_the_value(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let yard = Yard::new(pool).await?;
+    let vault = Arc::new(Vault::in_memory());
+    yard.gives("git.example.org:443", &vault).await?;
+    let engine = yard.world.start_building_with(1, yard.settings(), vault).await?;
+
+    let build = yard.ask().await?;
+    let row = yard.until(build, Phase::Succeeded).await?;
+
+    let login = yard.hand.from().and_then(|from| from.login).context("a login")?;
+    assert_eq!((login.user.as_str(), login.token.expose()), ("reader", TOKEN));
+    let order = yard.hand.order().context("an order")?;
+    let secrets: Vec<_> = order.secrets.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((secrets, order.secrets[0].1.expose()), (vec!["npm"], SECRET));
+    let registries: Vec<_> = order.registries.iter().map(|(address, _)| address.as_str()).collect();
+    assert_eq!(registries, [BASE]);
+    assert_eq!(row.subject.as_deref(), Some("Say hello"));
+    let (told, log) = (yard.told().await?, yard.log(build).await?);
+    for said in ["the secret npm version 1", "the login of base.example.org", "to fetch build 1"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    for hidden in [SECRET, TOKEN, PASSWORD] {
+        assert!(
+            !told.contains(hidden)
+                && !log.contains(hidden)
+                && !format!("{order:?}").contains(hidden)
+        );
+    }
+    engine.stop().await;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_login_of_another_host_stays_here_and_a_secret_of_a_lost_key_ends_the_build(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let yard = Yard::new(pool).await?;
+    let theirs = Vault::in_memory();
+    yard.gives("git.example.org:8443", &theirs).await?;
+    let engine = yard.start(1).await?;
+
+    let build = yard.ask().await?;
+    let row = yard.until(build, Phase::Failed).await?;
+
+    assert!(yard.hand.from().context("it was fetched")?.login.is_none());
+    assert!(yard.hand.order().is_none(), "nothing was built without it");
+    let why = row.ending.context("an ending")?.why;
+    assert!(why.contains("The secret npm can not be read") && why.contains("Set it anew"), "{why}");
     engine.stop().await;
     Ok(())
 }

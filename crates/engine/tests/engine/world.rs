@@ -149,7 +149,16 @@ impl World {
         node: u128,
         builds: engine::builds::Settings,
     ) -> anyhow::Result<Engine> {
-        let vault = Arc::new(Vault::in_memory());
+        self.start_building_with(node, builds, Arc::new(Vault::in_memory())).await
+    }
+
+    /// The same with a key that a test knows.
+    pub async fn start_building_with(
+        &self,
+        node: u128,
+        builds: engine::builds::Settings,
+        vault: Arc<Vault>,
+    ) -> anyhow::Result<Engine> {
         let node = NodeId(Uuid::from_u128(node));
         let settings = Settings { node, vault, builds: Some(builds) };
         Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await

@@ -5,7 +5,7 @@ use crate::{Conn, Result, words::word};
 use domain::{
     build::{
         BuildStep, Ending, Phase, Source, StepCount,
-        view::{Batch, BuildMay, BuildPhaseTime, BuildPoint, BuildRow, BuiltFrom},
+        view::{Batch, BuildMay, BuildPhaseTime, BuildPoint, BuildRow, BuiltFrom, State},
     },
     id::{BatchId, BuildId, ProjectId, ReleaseId, ServiceId},
     view::ReleaseName,
@@ -21,6 +21,7 @@ pub struct Which {
     /// Only what lies in these projects.
     pub projects: Option<Vec<ProjectId>>,
     pub batch: Option<BatchId>,
+    pub state: Option<State>,
     pub before: Option<BuildId>,
 }
 
@@ -33,12 +34,14 @@ pub async fn rows(
 ) -> Result<Vec<(ProjectId, BuildRow)>> {
     let projects: Option<Vec<_>> =
         which.projects.as_ref().map(|all| all.iter().map(|project| project.0).collect());
+    let phases: Option<Vec<String>> =
+        which.state.map(|state| state.phases().iter().map(ToString::to_string).collect());
     let rows = sqlx::query!(
         r#"
         select
             b.id as "id: BuildId", b.number, p.id as "project_id: ProjectId", p.name as project,
-            s.name as service, s.id as "service_id: ServiceId", b.asked, b.commit, b.tag, b.phase,
-            b.since, b.cancel_asked_by, b.requested_by_name, b.asked_at, b.fetching_at, b.ended_at,
+            s.name as service, s.id as "service_id: ServiceId", b.asked, b.commit, b.tag, b.subject,
+            b.phase, b.since, b.cancel_asked_by, b.requested_by_name, b.asked_at, b.fetching_at, b.ended_at,
             jsonb_array_length(b.steps) as "steps!",
             (select count(*) from jsonb_array_elements(b.steps) as step
              where (step ->> 'cached')::boolean) as "cached!",
@@ -57,6 +60,7 @@ pub async fn rows(
           and ($3::uuid[] is null or s.project_id = any($3))
           and ($4::uuid is null or b.batch_id = $4)
           and ($5::uuid is null or b.id < $5)
+          and ($7::text[] is null or b.phase = any($7))
         order by b.id desc
         limit $6
         "#,
@@ -66,6 +70,7 @@ pub async fn rows(
         which.batch.map(|id| id.0),
         which.before.map(|id| id.0),
         at_most,
+        phases.as_deref() as _,
     )
     .fetch_all(conn)
     .await?;
@@ -80,6 +85,7 @@ pub async fn rows(
                 asked: row.asked,
                 commit: row.commit,
                 tag: row.tag,
+                subject: row.subject,
                 phase: word(&row.phase)?,
                 since: row.since,
                 before_it: row.before_it.map(small),
