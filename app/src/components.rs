@@ -29,6 +29,7 @@ pub mod past;
 pub mod people_tabs;
 pub mod phase_line;
 pub mod placement;
+pub mod planned_tags;
 pub mod roll_out_again;
 pub mod rollout_rows;
 pub mod rows;

@@ -6,6 +6,7 @@
 use super::Answer;
 use domain::{
     build::{
+        given::Given,
         log::BuildLog,
         view::{BuildPage, BuildsPage, ProjectBuildsPage, SourcePage},
     },
@@ -27,16 +28,18 @@ use domain::{
     source::{GitRef, GitUrl, Recipe},
 };
 
-/// `/builds`: newest first. `project` and `service` are names; `before` is a build's id.
+/// `/builds`: newest first. `project` and `service` are names; `state` is how they stand; `before` is a build's id.
 #[server(name = SeeBuilds, prefix = "/api", endpoint = "builds/list")]
 pub async fn builds(
     #[server(default)] project: String,
     #[server(default)] service: String,
+    #[server(default)] state: String,
     #[server(default)] before: String,
 ) -> Answer<BuildsPage> {
     let filter = BuildsFilter {
         project: typed::optional("project", &project)?,
         service: typed::optional("service", &service)?,
+        state: typed::optional("state", &state)?,
         before: typed::optional_id("before", &before)?,
     };
     Ok(control().builds(&asked()?, filter).await?)
@@ -115,6 +118,48 @@ pub async fn edit_source(
     control().edit_source(&asked()?, service, source).await?;
     go_to(typed::next(&back));
     Ok(())
+}
+
+/// What builds of a service are given, without any value.
+#[server(name = SeeGiven, prefix = "/api", endpoint = "builds/given")]
+pub async fn given(service: ServiceId) -> Answer<Given> {
+    Ok(control().build_given(&asked()?, service).await?)
+}
+
+/// Sets a secret of builds. `based_on` is the version that the page showed, 0 for a new one.
+#[server(prefix = "/api", endpoint = "builds/set-secret")]
+pub async fn set_build_secret(
+    service: ServiceId,
+    #[server(default)] name: String,
+    #[server(default)] secret: String,
+    based_on: String,
+) -> Answer<i32> {
+    let asked = asked()?;
+    let name = typed::field("name", &name)?;
+    let value = domain::configuration::secret::value(&secret)
+        .map_err(|wrong| Problem::invalid("secret", wrong))?;
+    let based_on = typed::number("based_on", &based_on)?;
+    Ok(control().set_build_secret(&asked, service, &name, &value, based_on).await?)
+}
+
+/// Gives a secret to no build any more.
+#[server(prefix = "/api", endpoint = "builds/remove-secret")]
+pub async fn remove_build_secret(service: ServiceId, name: String, based_on: String) -> Answer<()> {
+    let asked = asked()?;
+    let name = typed::field("name", &name)?;
+    let based_on = typed::number("based_on", &based_on)?;
+    Ok(control().remove_build_secret(&asked, service, &name, based_on).await?)
+}
+
+/// Says who reads the repository of a service. Without a `user` nobody signs in there.
+#[server(prefix = "/api", endpoint = "builds/set-login")]
+pub async fn set_source_login(
+    service: ServiceId,
+    #[server(default)] user: String,
+    #[server(default)] token: String,
+) -> Answer<()> {
+    let user = typed::optional("user", &user)?;
+    Ok(control().set_source_login(&asked()?, service, user, &token).await?)
 }
 
 /// Asks which branches and tags there are, at `url` or, where that is empty, at the service's. Goes

@@ -5,10 +5,12 @@ use super::{
     ask::Actions,
     ask_form::AskForm,
     field::{Checkbox, Choice, Field, reads},
+    planned_tags::PlannedTags,
 };
 use crate::api::builds::StartBuild;
 use domain::{
-    build::view::{DeployTo, SourcePage},
+    build::view::{DeployTo, Pushes, SourcePage},
+    registry::tags::{BuiltFrom, TagPattern, planned},
     source::GitRef,
 };
 use leptos::prelude::*;
@@ -33,8 +35,9 @@ pub fn BuildForms(page: SourcePage) -> impl IntoView {
     let id = format!("build-{}", page.service_id);
     let action = Actions::<StartBuild>::of(&id);
     let (guarded, open): (Vec<_>, Vec<_>) =
-        page.deploy_to.into_iter().partition(|place| place.protected);
+        page.deploy_to.iter().cloned().partition(|place| place.protected);
     let hidden = vec![("service", page.service_id.to_string())];
+    let pushes = page.pushes.clone();
     let places = open
         .iter()
         .map(|place| (place.placement.to_string(), format!("deploy it to {}", place.environment)));
@@ -53,7 +56,7 @@ pub fn BuildForms(page: SourcePage) -> impl IntoView {
             yes="Build"
             class="primary"
         >
-            <RefField at=usual />
+            <Goes pushes at=usual />
             {(options.len() > 1)
                 .then(|| {
                     view! {
@@ -76,6 +79,7 @@ pub fn BuildForms(page: SourcePage) -> impl IntoView {
                         service=service.clone()
                         service_id=page.service_id.to_string()
                         at=at.clone()
+                        pushes=page.pushes.clone()
                     />
                 }
             })
@@ -86,7 +90,13 @@ pub fn BuildForms(page: SourcePage) -> impl IntoView {
 
 /// A protected environment is asked about by name, in its frame.
 #[component]
-fn Guarded(place: DeployTo, service: String, service_id: String, at: String) -> impl IntoView {
+fn Guarded(
+    place: DeployTo,
+    service: String,
+    service_id: String,
+    at: String,
+    pushes: Option<Pushes>,
+) -> impl IntoView {
     let id = format!("build-to-{}", place.placement);
     let action = Actions::<StartBuild>::of(&id);
     let environment = place.environment.to_string();
@@ -106,8 +116,77 @@ fn Guarded(place: DeployTo, service: String, service_id: String, at: String) -> 
             class=""
             protected=true
         >
-            <RefField at />
+            <Goes pushes at />
         </AskForm>
+    }
+}
+
+/// What is built, and where its image goes then: under which tags, as far as what is typed tells.
+#[component]
+fn Goes(pushes: Option<Pushes>, at: String) -> impl IntoView {
+    let typed = RwSignal::new(at.clone());
+    view! {
+        <div class="what-goes" on:input=move |event| typed.set(event_target_value(&event))>
+            <RefField at />
+        </div>
+        {pushes
+            .map(|pushes| {
+                let repository = pushes.repository.to_string();
+                view! {
+                    <div class="goes-to">
+                        <p>
+                            "Then the image is pushed to " <span class="mono wrap">{repository}</span>
+                            " as:"
+                        </p>
+                        {move || view! { <Tags patterns=pushes.tags.clone() at=typed.get() /> }}
+                    </div>
+                }
+            })}
+    }
+}
+
+/// A plain name may be a branch or a tag: only the repository knows, so both are said.
+#[component]
+fn Tags(patterns: Vec<TagPattern>, at: String) -> impl IntoView {
+    let built = |branch: Option<&str>, tag: Option<&str>, commit: &str| BuiltFrom {
+        commit: commit.to_owned(),
+        branch: branch.map(str::to_owned),
+        tag: tag.map(str::to_owned),
+    };
+    // Which one it is turns out when it is fetched.
+    let later = "COMMIT";
+    let ways = match at.parse::<GitRef>() {
+        Err(_) => Vec::new(),
+        Ok(GitRef::Commit(commit)) => {
+            vec![("the commit", built(None, None, commit.short()))]
+        }
+        Ok(GitRef::Branch(name)) => vec![("the branch", built(Some(name.as_str()), None, later))],
+        Ok(GitRef::Tag(name)) => vec![("the tag", built(None, Some(name.as_str()), later))],
+        Ok(GitRef::Named(name)) => vec![
+            ("if it is a branch", built(Some(name.as_str()), None, later)),
+            ("if it is a tag", built(None, Some(name.as_str()), later)),
+        ],
+    };
+    view! {
+        <dl class="facts-list">
+            {ways
+                .into_iter()
+                .map(|(said, built)| {
+                    let planned = planned(&patterns, &built);
+                    view! {
+                        <div>
+                            <dt>{said}</dt>
+                            <dd>
+                                <PlannedTags planned />
+                            </dd>
+                        </div>
+                    }
+                })
+                .collect_view()}
+        </dl>
+        <p class="faint">
+            "COMMIT stands for the first digits of the commit. A tag at the same commit counts, too."
+        </p>
     }
 }
 

@@ -171,7 +171,10 @@ fn TableRow(row: BuildRow, of_one: bool) -> impl IntoView {
                 </a>
             </th>
             <td data-label="of">
-                <Refs row=row.clone() />
+                <div>
+                    <Refs row=row.clone() />
+                    {row.subject.clone().map(|said| view! { <p class="subject">{said}</p> })}
+                </div>
             </td>
             <td data-label="result">
                 <div>

@@ -131,6 +131,7 @@ pub enum Secret {
     Password,
     Again,
     Current,
+    Token,
     /// What an instance is told and nobody else.
     Value,
 }
@@ -143,6 +144,7 @@ impl Secret {
             Self::Password => "password",
             Self::Again => "again",
             Self::Current => "current",
+            Self::Token => "token",
             Self::Value => "secret",
         }
     }

@@ -31,10 +31,11 @@ pub fn BuildsPage() -> impl IntoView {
     let wanted = Memo::new(move |_| query.with(filter::read));
     let page = Resource::new_blocking(
         move || wanted.get(),
-        |BuildsFilter { project, service, before }| async move {
+        |BuildsFilter { project, service, state, before }| async move {
             let named = |name: Option<Name>| name.map(|name| name.to_string()).unwrap_or_default();
             let before = before.map(|id| id.to_string()).unwrap_or_default();
-            builds::builds(named(project), named(service), before).await
+            let state = state.map(|state| state.as_str().to_owned()).unwrap_or_default();
+            builds::builds(named(project), named(service), state, before).await
         },
     );
     let live = live();

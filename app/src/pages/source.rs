@@ -1,6 +1,8 @@
 //! Where the code of a service is and how its image is made: what is there is asked of git itself, and
 //! the recipe is guessed and explained before anything is saved.
 
+mod given;
+
 use crate::{
     api::{
         Answer, ApiError,
@@ -118,6 +120,7 @@ fn Draw(page: Page, inquiry: Resource<Answer<Option<InquiryPage>>>, acts: Acts) 
             {(may_edit || may_build)
                 .then(|| view! { <Ask page=page.clone() here inquiry acts /> })}
         </div>
+        <given::GivenToBuilds service=page.service_id />
         <BuildTrends points=trend size_budget_bytes=budget />
         {(!ended.is_empty())
             .then(|| {
@@ -158,7 +161,7 @@ fn Edit(
                     name="url"
                     label="Git address"
                     value=url
-                    hint="https, without a name or password in it; or a folder of this machine that an admin allowed."
+                    hint="https, without a name or password in it (a login is given below); or a folder of this machine that an admin allowed."
                     placeholder="https://git.example/shop/web.git"
                     check={reads::<GitUrl>}
                     required=true
@@ -206,7 +209,7 @@ fn Edit(
                     name="arguments"
                     label="Build arguments"
                     value=recipe.arguments
-                    hint="One a line, NAME=value. They stay in the image's history: no secrets."
+                    hint="One a line, NAME=value. They stay in the image's history: secrets are below."
                     mono=true
                 />
                 <div class="row">

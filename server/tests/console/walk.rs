@@ -173,6 +173,10 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/builds/start-all", "", "- ? x x + + +"),
     ("POST /api/builds/cancel", "", "- ? x x + + +"),
     ("POST /api/builds/edit-source", "", "- ? x x + + +"),
+    ("POST /api/builds/given", "", "- ? + + + + +"),
+    ("POST /api/builds/set-secret", "", "- ? x x + + +"),
+    ("POST /api/builds/remove-secret", "", "- ? x x + + +"),
+    ("POST /api/builds/set-login", "", "- ? x x + + +"),
     // What they did and used.
     ("POST /api/samples/service", "open", "- ? + + + + +"),
     ("POST /api/samples/service", "protected", "- ? + + + + +"),
@@ -457,6 +461,11 @@ impl Things {
             "builds/source" => vec![("project", "shop"), ("service", "web")],
             "builds/edit-source" => {
                 vec![service, ("url", "https://git.example.org/team/web.git")]
+            }
+            "builds/given" | "builds/set-login" => vec![service],
+            "builds/set-secret" | "builds/remove-secret" => {
+                let fields = [("name", nobody.as_str()), ("secret", "x"), ("based_on", "0")];
+                std::iter::once(service).chain(fields).collect()
             }
             "builds/look-up-refs" | "builds/guess-recipe" | "builds/start" => vec![service],
             "registries/add" => vec![("name", "x"), ("address", "registry.example.org:5000")],

@@ -1,7 +1,7 @@
 //! Which builds are shown is the address of the page, so that it can be sent to somebody.
 
 use crate::api::typed::escaped;
-use domain::build::view::{BuildsFilter, BuildsPage as Page};
+use domain::build::view::{BuildsFilter, BuildsPage as Page, State};
 use leptos::prelude::*;
 use leptos_router::params::ParamsMap;
 
@@ -11,6 +11,7 @@ pub(super) fn read(query: &ParamsMap) -> BuildsFilter {
     BuildsFilter {
         project: word("project").and_then(|name| name.parse().ok()),
         service: word("service").and_then(|name| name.parse().ok()),
+        state: word("state").and_then(|state| state.parse().ok()),
         before: word("before").and_then(|id| id.parse().ok()),
     }
 }
@@ -21,6 +22,7 @@ pub(super) fn address(filter: &BuildsFilter) -> String {
     let pairs = [
         ("project", said(filter.project.as_ref().map(ToString::to_string))),
         ("service", said(filter.service.as_ref().map(ToString::to_string))),
+        ("state", said(filter.state.map(|state| state.as_str().to_owned()))),
         ("before", said(filter.before.map(|id| id.to_string()))),
     ];
     let said: Vec<String> = pairs
@@ -43,9 +45,10 @@ pub(super) fn Chips(page: Page) -> impl IntoView {
             </a>
         }
     };
-    let mut chips = vec![chip("Everything".to_owned(), BuildsFilter::default())];
+    let everything = BuildsFilter { state: now.state, ..BuildsFilter::default() };
+    let mut chips = vec![chip("Everything".to_owned(), everything.clone())];
     for project in &page.projects {
-        let to = BuildsFilter { project: Some(project.name.clone()), ..BuildsFilter::default() };
+        let to = BuildsFilter { project: Some(project.name.clone()), ..everything.clone() };
         chips.push(chip(project.name.to_string(), to));
     }
     let of_project =
@@ -56,9 +59,20 @@ pub(super) fn Chips(page: Page) -> impl IntoView {
             chip(service.name.to_string(), to)
         })
         .collect_view();
+    let states = std::iter::once(None).chain(State::ALL.into_iter().map(Some)).map(|state| {
+        let said = state.map_or("however they stand", |state| match state {
+            State::Open => "under way",
+            other => other.as_str(),
+        });
+        chip(said.to_owned(), BuildsFilter { state, ..now.clone() })
+    });
+    let states = states.collect_view();
     view! {
         <nav class="shown-filter" aria-label="Which builds are shown">
             {chips} {services}
+        </nav>
+        <nav class="shown-filter" aria-label="How they stand">
+            {states}
         </nav>
     }
 }

@@ -6,13 +6,14 @@ use crate::{
         field::{Checkbox, Choice, Field, TextField},
         form::{Changes, Done, Form, Send},
         loaded::Loaded,
+        planned_tags::PlannedTags,
     },
 };
 use domain::{
     id::ServiceId,
     registry::{
         PushRule, PushRulePage as View,
-        tags::{self, BuiltFrom, Planned, USUAL},
+        tags::{self, BuiltFrom, USUAL},
     },
 };
 use leptos::prelude::*;
@@ -148,27 +149,5 @@ fn InWords(rule: PushRule) -> impl IntoView {
                 </dd>
             </div>
         </dl>
-    }
-}
-
-/// What each line of a pattern comes to: also shown before a build starts.
-#[component]
-pub fn PlannedTags(planned: Vec<Planned>) -> impl IntoView {
-    let tags: Vec<_> =
-        planned.iter().filter_map(|one| one.tag.as_ref().ok()).map(ToString::to_string).collect();
-    let without = planned.into_iter().filter_map(|one| {
-        let why = one.tag.err()?;
-        Some(view! {
-            <p class="faint">
-                <span class="mono">{one.pattern.to_string()}</span>
-                {format!(": {why}")}
-            </p>
-        })
-    });
-    view! {
-        <span class="mono wrap">
-            {if tags.is_empty() { "no tag".to_owned() } else { tags.join(", ") }}
-        </span>
-        {without.collect_view()}
     }
 }
