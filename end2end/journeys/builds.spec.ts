@@ -1,16 +1,17 @@
 // From a git address to a release that runs; what a build writes, seen by two; cancelled, failed,
 // waiting, interrupted; and who may.
 
-import { randomUUID } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFile, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import type { Locator, Page } from '@playwright/test';
 import { Demo, QUICK } from '../support/demo.ts';
 import { exampleFiles, GitServer, shellImage, stagedFiles, type Repository } from '../support/git.ts';
-import { until } from '../support/machine.ts';
+import { run, until } from '../support/machine.ts';
 import { Person } from '../support/person.ts';
 import type { Pilothouse } from '../support/pilothouse.ts';
+import { Registry, ROBOT } from '../support/registry.ts';
 import { expect, hydrated, test as base } from '../support/test.ts';
 
 let git: GitServer;
@@ -23,7 +24,8 @@ const test = base.extend<object, { pilothouse: Pilothouse }>({
       git = await GitServer.start();
       shell = await shellImage();
       const { Pilothouse } = await import('../support/pilothouse.ts');
-      const pilothouse = await Pilothouse.start({ ...QUICK, ...git.settings });
+      const allow = `${git.settings.PILOTHOUSE_OUTGOING_ALLOW},127.0.0.1`;
+      const pilothouse = await Pilothouse.start({ ...QUICK, ...git.settings, PILOTHOUSE_OUTGOING_ALLOW: allow });
       try {
         await use(pilothouse);
       } finally {
@@ -105,6 +107,33 @@ async function runs(argument: string): Promise<boolean> {
 }
 
 const step = (page: Page, name: string): Locator => page.locator('details.step').filter({ has: page.locator('summary', { hasText: name }) });
+
+/** Processes that work in a directory. */
+async function worksIn(directory: string): Promise<number> {
+  let count = 0;
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
+    if (cwd.startsWith(directory)) count += 1;
+  }
+  return count;
+}
+
+/** Everywhere that values must not be; bytes of a dump are hexadecimal. */
+async function areNowhere(pilothouse: Pilothouse, ana: Person, values: string[], build: string, places: Record<string, string>): Promise<void> {
+  const dump = await run('pg_dump', ['--host', join(pilothouse.data, 'postgres', 'socket'), '--username', 'postgres', '--inserts', 'pilothouse']);
+  expect(dump).toContain('build_secret_versions');
+  const all: Record<string, string> = { ...places, database: dump };
+  for (const [name, path] of pilothouse.logs()) all[name] = await readFile(path, 'utf8');
+  for (const path of [`/builds/${build}`, `/builds/${build}/log`, '/projects/demo/services/sealed/source', '/history', '/history/export.jsonl']) {
+    all[path] = await (await ana.fetch(path, { headers: { accept: 'text/html' } })).text();
+  }
+  all.history = JSON.stringify(await ana.call('history/page'));
+  for (const value of values) {
+    for (const form of [value, Buffer.from(value).toString('hex'), Buffer.from(value).toString('base64')]) {
+      for (const [place, text] of Object.entries(all)) expect(text.includes(form), `${value.slice(0, 4)}… in ${place}`).toBe(false);
+    }
+  }
+}
 
 test('two people: from a git address to what runs, in one go', async ({ pilothouse, page, another }) => {
   const ana = await Person.admin(pilothouse);
@@ -206,6 +235,93 @@ test('a build is cancelled really, searched and taken away; another names the st
   expect(failed.row.release).toBeNull();
 });
 
+test('a private repository and base image, a secret, a push: it becomes a release, and no value is anywhere', async ({ pilothouse, page }) => {
+  const ana = await Person.admin(pilothouse);
+  const chris = await ana.adds('Chris', 'deployer');
+  const registry = await Registry.start();
+  try {
+    const secret = `s3cr3t-${randomBytes(12).toString('hex')}`;
+    const base = await registry.push(shell, 'demo/base:1');
+    const reads = 'wc -c < /run/secrets/npm_token && cat /run/secrets/npm_token';
+    const repository = await git.repository('sealed', stagedFiles('2.1.0', base, [`--mount=type=secret,id=npm_token ${anew} ${reads}`]));
+    await repository.tag('v2.1.0');
+    const demo = await Demo.add(pilothouse, ana, 'sealed');
+    const url = `${git.url}/private/sealed.git`;
+    await chris.call('builds/edit-source', { service: demo.service, url, default_ref: 'main' });
+    const known = await ana.call<string>('registries/add', { name: 'company', address: registry.address, ...ROBOT });
+    await chris.call('registries/set-rule', { service: demo.service, registry: known, path: 'demo/sealed', tags: '{version}\n{branch}', after_build: 'yes' });
+
+    await chris.enters(page.context());
+    await page.goto('/projects/demo/services/sealed/source');
+    await hydrated(page);
+    await page.getByRole('button', { name: 'Which branches and tags?' }).click();
+    await expect(page.getByText('Give a user and a token that may read it')).toBeVisible({ timeout: 15_000 });
+    await hydrated(page);
+    const signsIn = async (token: string) => {
+      await page.getByRole('button', { name: 'Change the login' }).click();
+      const dialog = page.getByRole('dialog', { name: /^Change who reads/ });
+      await dialog.getByLabel('User name').fill('reader');
+      await expect(dialog.getByLabel('Token or password')).toHaveValue('');
+      await dialog.getByLabel('Token or password').fill(token);
+      await dialog.getByRole('button', { name: 'Store the login' }).click();
+      await expect(dialog).toBeHidden();
+      await expect(page.getByText('The login was stored.')).toBeVisible();
+    };
+    await signsIn('not-the-token-19');
+    await page.getByRole('button', { name: 'Which branches and tags?' }).click();
+    await expect(page.getByText('the user or token is wrong')).toBeVisible({ timeout: 15_000 });
+    await hydrated(page);
+    await signsIn('let-me-read');
+
+    const secrets = page.getByRole('region', { name: 'Secrets of its builds' });
+    await secrets.getByText('New secret').click();
+    await secrets.getByLabel('Name').fill('npm_token');
+    await secrets.getByLabel('Value').fill(secret);
+    await secrets.getByRole('button', { name: 'Set', exact: true }).click();
+    await expect(secrets.getByText('version 1, set by Chris')).toBeVisible();
+
+    // What will be pushed is said before anything is built.
+    await page.getByRole('button', { name: 'Build …', exact: true }).click();
+    const dialog = page.getByRole('dialog', { name: 'Build sealed', exact: true });
+    await expect(dialog.getByText(`${registry.address}/demo/sealed`)).toBeVisible();
+    await expect(dialog.getByText('main', { exact: true })).toBeVisible();
+    await dialog.getByLabel('Branch, tag or commit').fill('refs/tags/v2.1.0');
+    await expect(dialog.getByText('2.1.0', { exact: true })).toBeVisible();
+    await dialog.getByRole('button', { name: 'Build', exact: true }).click();
+    await expect(page).toHaveURL(/\/builds\/[0-9a-f-]{36}$/);
+    const id = page.url().split('/').at(-1)!;
+    const built = await ends(ana, id, 'succeeded');
+    await page.goto(`/releases/${built.row.release!.id}`);
+    await expect(page.getByRole('region', { name: 'In registries' })).toContainText(`${registry.address}/demo/sealed@sha256:`);
+
+    expect(await registry.digest('demo/sealed', '2.1.0')).toMatch(/^sha256:/);
+    const log = await (await ana.fetch(`/builds/${id}/log`)).text();
+    expect(log).toContain(`${secret.length}`);
+    for (const said of ['•••', `Pushing to ${registry.address}/demo/sealed as 2.1.0`]) expect(log).toContain(said);
+    const history = JSON.stringify(await ana.call('history/page'));
+    for (const said of ['the secret npm_token version 1', `the login of ${registry.address}`, 'used the login at ']) expect(history).toContain(said);
+    const release = await ana.call<{ facts: { id: string } }>('releases/page', { id: built.row.release!.id });
+    const image = release.facts.id;
+    const saved = join(pilothouse.data, 'saved.tar');
+    await run('docker', ['save', '--output', saved, image]);
+    const places = {
+      image: await readFile(saved, 'latin1'),
+      'its history': await run('docker', ['image', 'history', '--no-trunc', image]),
+      'what it is': await run('docker', ['image', 'inspect', image]),
+    };
+    await areNowhere(pilothouse, ana, [secret, 'let-me-read', 'not-the-token-19', ROBOT.password], id, places);
+
+    // Without its secret the step fails, and says so.
+    await secretIsGone(chris, demo);
+    const without = await ends(ana, await chris.call<string>('builds/start', { service: demo.service, git_ref: '', no_cache: 'yes' }), 'failed');
+    expect(without.row.ending?.step).toContain('npm_token');
+  } finally {
+    await registry.remove();
+  }
+});
+
+const secretIsGone = (person: Person, demo: Demo) => person.call('builds/remove-secret', { service: demo.service, name: 'npm_token', based_on: '1' });
+
 test('two run side by side, the third waits and is seen to', async ({ pilothouse, page }) => {
   const ana = await Person.admin(pilothouse);
   const built = await Built.add(pilothouse, ana, 'crowd', stagedFiles('1.0.0', shell, [lasting(31748)]));
@@ -227,6 +343,37 @@ test('two run side by side, the third waits and is seen to', async ({ pilothouse
   for (const id of ids.slice(1)) await ana.call('builds/cancel', { build: id });
   for (const id of ids) await ends(ana, id, 'cancelled', 15);
 });
+
+test('a control plane that is killed while it fetches leaves neither git nor files', async ({ pilothouse, page, consoleWatch }) => {
+  consoleWatch.expect(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|\/live/);
+  const ana = await Person.admin(pilothouse);
+  const built = await Built.add(pilothouse, ana, 'slowly', { ...exampleFiles('1.0.0'), noise: randomBytes(8 << 20) });
+  const slow = built.repository.url.replace('/slowly.git', '/slow/slowly.git');
+  const points = (url: string) => ana.call('builds/edit-source', { service: built.demo.service, url, default_ref: 'main' });
+  await points(slow);
+  const fetching = await built.starts();
+  const directory = join(pilothouse.data, 'builds');
+  await until('the pack is on its way', 20, async () => git.asked.filter((line) => line.startsWith('POST /slow/')).length >= 3 && (await worksIn(directory)) > 0);
+  expect((await seen(ana, fetching)).row.phase).toBe('fetching');
+  await ana.enters(page.context());
+  await page.goto(`/builds/${fetching}`);
+  await hydrated(page);
+  await pilothouse.stopConsole('SIGKILL');
+  await until('git is gone', 10, async () => (await worksIn(directory)) === 0);
+  await pilothouse.startConsole();
+
+  await ends(ana, fetching, 'interrupted', 30);
+  await expect(page.getByRole('heading', { name: 'It was interrupted' })).toBeVisible({ timeout: 15_000 });
+  await until('its files are gone', 5, async () => (await leftIn(directory)).length === 0);
+  await points(built.repository.url);
+  await ends(ana, await built.starts(), 'succeeded');
+});
+
+/** What lies in the directory of builds: trees, and what git needed. */
+async function leftIn(directory: string): Promise<string[]> {
+  const names = async (path: string) => readdir(path).catch((): string[] => []);
+  return [...(await names(directory)).filter((name) => name !== 'git'), ...(await names(join(directory, 'git')))];
+}
 
 test('a control plane that is killed leaves no build that nobody knows of', async ({ pilothouse, page, consoleWatch }) => {
   consoleWatch.expect(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|\/live/);
@@ -330,13 +477,22 @@ test('the pages of builds are drawn for every eye', async ({ pilothouse, page, a
   const ana = await Person.admin(pilothouse);
   const { rows } = await ana.call<{ rows: { id: string; phase: string }[] }>('builds/list', {});
   const failed = rows.find((row) => row.phase === 'failed')!;
+  await ana.enters(page.context());
+  await page.goto('/builds?project=demo&state=failed');
+  await hydrated(page);
+  const listed = page.locator('table.builds tbody tr');
+  await expect(listed.filter({ hasText: 'Break it' })).toBeVisible();
+  await expect(page.locator('table.builds .outcome:not(.bad)')).toHaveCount(0);
+  await page.getByRole('navigation', { name: 'How they stand' }).getByRole('link', { name: 'cancelled' }).click();
+  await expect(page).toHaveURL(/project=demo&state=cancelled/);
+  await expect(listed.first().locator('.outcome.stopped')).toBeVisible();
+  await expect(page.locator('table.builds .outcome:not(.stopped)')).toHaveCount(0);
   const paths: Record<string, string> = {
     builds: '/builds',
     build: `/builds/${failed.id}`,
     'build-all': '/projects/demo/builds',
-    source: '/projects/demo/services/stops/source',
+    source: '/projects/demo/services/sealed/source',
   };
-  await ana.enters(page.context());
   const folder = join(testInfo.project.outputDir, 'pages');
   await mkdir(folder, { recursive: true });
   for (const [name, path] of Object.entries(paths)) {

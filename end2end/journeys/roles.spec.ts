@@ -66,6 +66,9 @@ const FUNCTIONS: [endpoint: string, fields: Record<string, string>, expected: nu
   ['people/add', { name: 'Mallory {role}', password: 'four unrelated words fly' }, [403, 403, 403, 403, 403, 200]],
   ['people/invite', { name: 'Guest {role}', days: '1', role: 'viewer' }, [403, 403, 403, 403, 403, 200]],
   ['people/access', {}, [403, 403, 403, 403, 403, 200]],
+  // Nobody set it yet, whatever the page said.
+  ['builds/set-secret', { service: '{service}', name: 'key', secret: 'x', based_on: '99' }, [404, 403, 403, 409, 409, 409]],
+  ['builds/set-login', { service: '{service}' }, [404, 403, 403, 200, 200, 200]],
   ['registries/add', { name: 'r-{role}', address: '{role}.example.org' }, [403, 403, 403, 403, 403, 200]],
   ['registries/stored', { release: '{release}' }, [404, 200, 200, 200, 200, 200]],
   ['registries/set-rule', { service: '{service}' }, [404, 403, 403, 200, 200, 200]],

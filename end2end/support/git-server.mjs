@@ -4,6 +4,7 @@
 //   /NAME.git                   git's own smart server
 //   /private/NAME.git           the same, for the user "reader" with the token "let-me-read"
 //   /to/ENCODED-URL/NAME.git    a redirect to that address
+//   /slow/NAME.git              the same as the first, 32 KiB a tenth of a second
 //   /trickle/NAME.git           an answer that comes byte by byte and has no end
 //   /endless/NAME.git           a list of refs that has no end
 //   /silent/NAME.git            takes the request and never answers
@@ -34,6 +35,8 @@ const server = createServer({ cert: readFileSync(certificate), key: readFileSync
         return;
       }
       return backend(request, response, `/${rest.join('/')}`, url.search.slice(1));
+    case 'slow':
+      return backend(request, response, `/${rest.join('/')}`, url.search.slice(1), 32 * 1024);
     case 'trickle':
       return forever(response, 100, () => '#');
     case 'endless': {
@@ -69,7 +72,7 @@ function forever(response, pause, piece) {
   next();
 }
 
-function backend(request, response, path, query) {
+function backend(request, response, path, query, aTenth = 0) {
   const cgi = spawn('git', ['http-backend'], {
     env: {
       PATH: process.env.PATH,
@@ -90,11 +93,26 @@ function backend(request, response, path, query) {
   cgi.stdin.on('error', () => {});
   response.on('close', () => cgi.kill());
   request.pipe(cgi.stdin);
+  let waits = Promise.resolve();
+  const write = (some) => {
+    if (!aTenth) {
+      response.write(some);
+      return;
+    }
+    cgi.stdout.pause();
+    waits = (async () => {
+      for (let at = 0; at < some.length && !response.destroyed; at += aTenth) {
+        response.write(some.subarray(at, at + aTenth));
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      cgi.stdout.resume();
+    })();
+  };
   let head = Buffer.alloc(0);
   let begun = false;
   cgi.stdout.on('data', (some) => {
     if (begun) {
-      response.write(some);
+      write(some);
       return;
     }
     head = Buffer.concat([head, some]);
@@ -106,9 +124,9 @@ function backend(request, response, path, query) {
       if (name.toLowerCase() === 'status') response.statusCode = Number.parseInt(value, 10);
       else response.setHeader(name, value);
     }
-    response.write(head.subarray(end + 4));
+    write(head.subarray(end + 4));
   });
-  cgi.stdout.on('end', () => response.end());
+  cgi.stdout.on('end', () => waits.then(() => response.end()));
 }
 
 // Nobody is left to ask for anything when the one who started this is gone.
