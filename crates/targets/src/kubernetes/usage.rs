@@ -297,7 +297,9 @@ fn summed(pod: PodSummary) -> Option<((String, String), Figures)> {
     let memory_bytes = pod
         .memory
         .and_then(|memory| memory.working_set_bytes)
-        .or_else(|| of_containers(|one| one.memory?.working_set_bytes))?;
+        .or_else(|| of_containers(|one| one.memory?.working_set_bytes))
+        // A kubelet that has not looked yet says nought of everything.
+        .filter(|bytes| *bytes > 0)?;
     let cpu_nano = pod
         .cpu
         .and_then(|cpu| cpu.usage_nano_cores)
@@ -363,6 +365,8 @@ mod tests {
             {"cpu":{"usageNanoCores":1},"memory":{"workingSetBytes":2}},
             {"cpu":{"usageNanoCores":3},"memory":{"workingSetBytes":4}}]}"#;
         let young = r#"{"podRef":{"name":"api-1","namespace":"shop"}}"#;
+        let unseen = r#"{"podRef":{"name":"api-1","namespace":"shop"},
+            "cpu":{"usageNanoCores":0},"memory":{"workingSetBytes":0}}"#;
         let read = |text: &str| {
             summed(serde_json::from_str(text).expect("a summary")).map(|(_, figures)| figures)
         };
@@ -377,6 +381,6 @@ mod tests {
         assert_eq!(read(whole), Some(expected));
         let expected = Figures { cpu_nano: 4, memory_bytes: 6, ..Figures::default() };
         assert_eq!(read(parts), Some(expected));
-        assert_eq!(read(young), None);
+        assert_eq!((read(young), read(unseen)), (None, None));
     }
 }
