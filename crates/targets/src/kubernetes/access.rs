@@ -77,7 +77,7 @@ impl Granted {
 }
 
 /// To make, change and remove what is ours.
-const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "update", "delete"];
+const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 const READ: &[&str] = &["get", "list", "watch"];
 
 const fn need(
@@ -111,7 +111,7 @@ pub const NEEDS: &[Need] = &[
     need(
         "",
         "pods",
-        &["get", "list", "watch", "patch", "update", "delete"],
+        &["get", "list", "watch", "patch", "delete"],
         "instances: seen, restarted, removed",
         "instances can neither be seen nor restarted.",
     ),
@@ -173,13 +173,6 @@ pub const NEEDS: &[Need] = &[
         &["get"],
         "whether the namespace is there, and its Pod Security level",
         "preflight can't name the namespace's Pod Security level.",
-    )),
-    optional(need(
-        "networking.k8s.io",
-        "ingresses",
-        WRITE,
-        "host names that lead to a service",
-        "host names lead nowhere, unless somebody makes the Ingress.",
     )),
     optional(need(
         "metrics.k8s.io",

@@ -227,6 +227,16 @@ impl Cluster {
         panic!("no process of {instance} runs");
     }
 
+    /// As `kubectl apply -f` would, under the path of its kind.
+    pub async fn apply_yaml(&self, path: &str, yaml: &str) {
+        let request = http::Request::patch(format!("{path}?fieldManager=kubectl"))
+            .header("content-type", "application/apply-patch+yaml")
+            .body(yaml.as_bytes().to_vec())
+            .expect("a request");
+        let applied: kube::Result<Value> = self.client.request(request).await;
+        applied.unwrap_or_else(|error| panic!("{error}: {yaml}"));
+    }
+
     /// Runs `tools/cluster` and returns what it said.
     pub fn tool(&self, arguments: &[&str]) -> String {
         let dir = self.dir.as_ref().expect("a cluster of the tests");

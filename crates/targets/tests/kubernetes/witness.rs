@@ -9,10 +9,13 @@ use domain::{
     target::{Plan, Traffic, Verdict},
 };
 use futures::StreamExt;
+use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
+use kube::api::PostParams;
+use serde_json::json;
 use std::time::{Duration, Instant};
 use targets::{
     Hint, Target,
-    contract::{Harness, claim, fill, make_live, observed, route_of, until},
+    contract::{Harness, claim, fill, make_live, observed, probe, route_of, until},
     fake::sample,
     kubernetes::{KubernetesTarget, Options, role_yaml},
 };
@@ -32,6 +35,49 @@ async fn the_printed_role_is_all_that_a_check_asks_for() {
     assert!(facts.summary.starts_with("Kubernetes 1."), "{}", facts.summary);
     assert!(facts.cores > 0 && facts.memory_bytes > 1 << 30);
     assert!(facts.findings.iter().all(|finding| finding.verdict != Verdict::Refuse));
+}
+
+/// As a service account that has what is printed, and nothing more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_role_is_enough_for_a_rollout() {
+    let machine = Machine::under("restricted").await;
+    let namespace = machine.namespace.clone();
+    let account = json!({ "metadata": { "name": "deployer" } });
+    machine.cluster.make::<ServiceAccount>(&namespace, account).await;
+    let yaml = role_yaml(&namespace, &format!("system:serviceaccount:{namespace}:deployer"));
+    // The namespace's part: the cluster's is shared by everybody's tests.
+    for (kind, document) in ["roles", "rolebindings"].iter().zip(yaml.split("---\n")) {
+        let path =
+            format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{kind}/pilothouse");
+        machine.cluster.apply_yaml(&path, document).await;
+    }
+    let asked = json!({ "spec": { "expirationSeconds": 600, "audiences": [] } });
+    let token: TokenRequest = machine
+        .cluster
+        .api::<ServiceAccount>(&namespace)
+        .create_subresource("token", "deployer", &PostParams::default(), &asked)
+        .await
+        .expect("a token");
+    let mut options = machine.options();
+    let token = json!({ "token": token.status.expect("made").token });
+    options.config.auth_info = serde_json::from_value(token).expect("a login");
+    let target = KubernetesTarget::new(options).expect("a driver");
+    let place = sample::place("allowed");
+    let plan = machine.plan(&place, 1);
+
+    let findings = target.preflight(&plan, None).await.expect("asked");
+    assert!(findings.iter().all(|one| one.verdict != Verdict::Refuse), "{findings:#?}");
+    let claim = claim(&plan, 1);
+    until("it is filled", async || {
+        target.ensure(&claim, Blue, &plan).await.expect("filled");
+        let said = target.probe(&place, Blue, plan.maker, &probe(&plan)).await.expect("asked");
+        (said.len() == 1 && said[0].passed).then_some(())
+    })
+    .await;
+    let seen = target.observe(&place).await.expect("asked").route.expect("a route");
+    target.route(&claim, &place, seen.revision, Some(Blue)).await.expect("switched");
+    target.usage(std::slice::from_ref(&place)).await.expect("asked");
+    target.withdraw(&claim, &place).await.expect("withdrawn");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
