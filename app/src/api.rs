@@ -23,6 +23,7 @@ pub mod rollouts;
 pub mod samples;
 pub mod service_form;
 pub mod services;
+pub mod targets;
 pub mod typed;
 pub mod variable_rows;
 

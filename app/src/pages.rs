@@ -30,3 +30,5 @@ pub mod service;
 pub mod service_edit;
 pub mod sign_in;
 pub mod source;
+pub mod target;
+pub mod targets;

@@ -10,6 +10,7 @@ use crate::pages::{
     project_builds::ProjectBuildsPage, projects::ProjectsPage, promotion::PromotionPage,
     registries::RegistriesPage, release::ReleasePage, rollout::RolloutPage, search::SearchPage,
     service::ServicePage, service_edit::ServiceEditPage, sign_in::SignInPage, source::SourcePage,
+    target::TargetPage, targets::TargetsPage,
 };
 use leptos::prelude::*;
 use leptos_router::{
@@ -86,6 +87,8 @@ pub fn Pages() -> impl IntoView {
             <Route path=path!("/access") view=AccessPage ssr=SsrMode::Async />
             <Route path=path!("/invitation") view=InvitationPage ssr=SsrMode::Async />
             <Route path=path!("/environments") view=EnvironmentsPage ssr=SsrMode::Async />
+            <Route path=path!("/targets") view=TargetsPage ssr=SsrMode::Async />
+            <Route path=path!("/targets/:id") view=TargetPage ssr=SsrMode::Async />
             <Route path=path!("/registries") view=RegistriesPage ssr=SsrMode::Async />
             <Route
                 path=path!("/environments/:environment")

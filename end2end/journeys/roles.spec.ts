@@ -17,6 +17,8 @@ const PAGES: Record<string, number[]> = {
   '/account': [200, 200, 200, 200, 200, 200],
   '/environments': [200, 200, 200, 200, 200, 200],
   '/registries': [200, 200, 200, 200, 200, 200],
+  '/targets': [200, 200, 200, 200, 200, 200],
+  '/targets/01980000-0000-7000-8000-000000000000': [404, 404, 404, 404, 404, 404],
   '/environments/local': [200, 200, 200, 200, 200, 200],
   '/environments/nowhere': [404, 404, 404, 404, 404, 404],
   '/search': [200, 200, 200, 200, 200, 200],
@@ -66,6 +68,8 @@ const FUNCTIONS: [endpoint: string, fields: Record<string, string>, expected: nu
   ['people/add', { name: 'Mallory {role}', password: 'four unrelated words fly' }, [403, 403, 403, 403, 403, 200]],
   ['people/invite', { name: 'Guest {role}', days: '1', role: 'viewer' }, [403, 403, 403, 403, 403, 200]],
   ['people/access', {}, [403, 403, 403, 403, 403, 200]],
+  ['targets/add', { name: 't-{role}', secret: 'no kubeconfig' }, [403, 403, 403, 403, 403, 422]],
+  ['environments/add', { name: 'e-{role}', target: '01980000-0000-7000-8000-000000000000' }, [403, 403, 403, 403, 403, 404]],
   // Nobody set it yet, whatever the page said.
   ['builds/set-secret', { service: '{service}', name: 'key', secret: 'x', based_on: '99' }, [404, 403, 403, 409, 409, 409]],
   ['builds/set-login', { service: '{service}' }, [404, 403, 403, 200, 200, 200]],

@@ -27,6 +27,8 @@ use store::history::NewEntry;
 use targets::{
     Target,
     docker::{DockerTarget, Options},
+    kubernetes::Clusters,
+    open::Open,
     outgoing::Outgoing,
 };
 use tokio::{
@@ -53,7 +55,11 @@ pub async fn until_stopped(settings: Settings) -> anyhow::Result<()> {
         let control = begin(&settings, &database, vault.clone()).await?;
         let target = target(&settings, &database).await?;
         let builds = Some(builds(&settings, &database).await?);
-        let node = engine::Settings { node: lock.node, vault, builds };
+        let installation = this_machine(&database).await?.0;
+        let outgoing = Outgoing::new(settings.outgoing_allow.clone());
+        let elsewhere: Option<Arc<dyn Open>> =
+            Some(Arc::new(Clusters::new(installation, outgoing)));
+        let node = engine::Settings { node: lock.node, vault, builds, elsewhere };
         serve(&settings, &database, control, target, listener, node, stop).await
     };
     let served = served.await;
@@ -186,6 +192,7 @@ fn of_control(settings: &Settings) -> anyhow::Result<control::Settings> {
         builds_at_once: settings.builds.at_once,
         build_logs_for: settings.builds.logs_for,
         build_logs_bytes: settings.builds.logs_bytes,
+        read_credentials: targets::kubernetes::kubeconfig::read,
     })
 }
 
@@ -195,17 +202,17 @@ async fn builds(
     database: &Database,
 ) -> anyhow::Result<engine::builds::Settings> {
     Ok(engine::builds::Settings {
-        builder: Arc::new(builder::of(settings, first_target(database).await?)),
+        builder: Arc::new(builder::of(settings, this_machine(database).await?)),
         at_once: settings.builds.at_once,
         within: settings.builds.within,
         directory: settings.data_dir.join("builds"),
     })
 }
 
-async fn first_target(database: &Database) -> anyhow::Result<TargetId> {
+async fn this_machine(database: &Database) -> anyhow::Result<TargetId> {
     let mut conn = database.pool.acquire().await?;
-    let known = store::targets::all(&mut conn).await.context("reading the targets")?;
-    Ok(known.first().context("the database has no target")?.id)
+    let known = store::targets::machine(&mut conn).await.context("reading the targets")?;
+    known.context("the database has no target")
 }
 
 /// The one target there is: this machine's container engine and its router.
@@ -214,7 +221,7 @@ async fn target(settings: &Settings, database: &Database) -> anyhow::Result<Arc<
         engine_socket: settings.docker.clone(),
         router_socket: settings.router_socket.clone(),
         // Whose containers these are: stays the same when the database is restored elsewhere.
-        installation: first_target(database).await?.0,
+        installation: this_machine(database).await?.0,
         prefix: settings.name_prefix.clone(),
         pool: (settings.address_pool.start, settings.address_pool.bits),
         grace: Options::GRACE,

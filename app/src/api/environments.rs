@@ -26,6 +26,22 @@ pub async fn environment(environment: Name) -> Answer<EnvironmentPage> {
     Ok(control().environment(&asked()?, &environment).await?)
 }
 
+/// Adds an environment on a target. An empty `after` is before all others; `protected` is a checkbox.
+#[server(prefix = "/api", endpoint = "environments/add")]
+pub async fn add_environment(
+    name: String,
+    #[server(default)] after: String,
+    #[server(default)] protected: Option<String>,
+    target: String,
+) -> Answer<()> {
+    let asked = asked()?;
+    let name = typed::field("name", &name)?;
+    let after = typed::optional_id("after", &after)?;
+    let target = typed::id("target", &target)?;
+    let protected = typed::checked(&protected);
+    Ok(control().add_environment(&asked, &name, after, protected, target).await?)
+}
+
 /// Changes the policy. Rollouts that have started keep the one they pinned. `based_on` is what the
 /// page showed, in the words of [`domain::policy::shown`]; empty: whatever it is now.
 #[server(prefix = "/api", endpoint = "environments/edit-policy")]

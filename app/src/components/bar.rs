@@ -92,7 +92,7 @@ fn Places(viewer: Viewer) -> impl IntoView {
             path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     };
-    let on_shared = move || under("/environments") || under("/registries");
+    let on_shared = move || ["/environments", "/targets", "/registries"].into_iter().any(under);
     let label = format!("Account of {}", viewer.name);
     let initial = viewer.name.chars().next().map(String::from).unwrap_or_default();
     view! {

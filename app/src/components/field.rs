@@ -219,6 +219,33 @@ pub fn SecretText(#[prop(into)] label: String) -> impl IntoView {
     }
 }
 
+/// Credentials of several lines. Never filled in by us, never given back.
+#[component]
+pub fn SecretLines(#[prop(into)] label: String, #[prop(into)] hint: String) -> impl IntoView {
+    let fields = Fields::here();
+    let name = Secret::Value.as_str();
+    let said = Said::of(&fields, name, None, false);
+    let id = fields.id_of(name);
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label}</label>
+            <textarea
+                id=id.clone()
+                name=name
+                class="mono"
+                rows="6"
+                autocomplete="off"
+                autocapitalize="none"
+                spellcheck="false"
+                aria-invalid=move || said.wrong.get().is_some().then_some("true")
+                aria-describedby=format!("{id}-says")
+                on:input=move |event| said.typed.set(Some(event_target_value(&event)))
+            />
+            <Says id said hint />
+        </div>
+    }
+}
+
 /// Lines to type in.
 #[component]
 pub fn TextField(

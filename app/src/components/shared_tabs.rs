@@ -1,11 +1,13 @@
-//! The pages about what all projects share, beside each other: environments and registries.
+//! The pages about what all projects share, beside each other: environments, targets and
+//! registries.
 
 use leptos::prelude::*;
 
 /// The heading of these pages, with the ways to the others. `here` is the address of this one.
 #[component]
 pub fn SharedTabs(here: &'static str, heading: &'static str) -> impl IntoView {
-    let pages = [("/environments", "Environments"), ("/registries", "Registries")];
+    let pages =
+        [("/environments", "Environments"), ("/targets", "Targets"), ("/registries", "Registries")];
     view! {
         <div class="head tabbed">
             <h1>{heading}</h1>

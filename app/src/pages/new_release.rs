@@ -176,6 +176,7 @@ fn Found(inquiry: InquiryPage, service: Service, acts: Acts) -> impl IntoView {
         .into_any(),
         InquiryAnswer::Expired
         | InquiryAnswer::Findings { .. }
+        | InquiryAnswer::Cluster(_)
         | InquiryAnswer::Refs(_)
         | InquiryAnswer::Recipe(_) => view! {
             <section aria-labelledby="facts">

@@ -5,6 +5,7 @@ mod actions;
 mod columns;
 mod ending;
 mod evidence;
+mod push;
 
 use crate::{
     api::{ApiError, rollouts},
@@ -39,6 +40,7 @@ use evidence::EvidenceCard;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
+use push::PushFirst;
 
 /// Loads a rollout and follows its placement.
 #[component]
@@ -135,6 +137,7 @@ fn Rollout(page: Page) -> impl IntoView {
                 <aside>
                     <EvidenceCard state />
                     <Gates card=page.card.clone() state />
+                    <PushFirst release=page.card.release.id may=page.may.release state />
                 </aside>
             </div>
         </article>

@@ -131,12 +131,12 @@ impl Control {
         known: &Service,
         question: Question,
     ) -> Result<InquiryId, Problem> {
-        let targets = store::targets::all(&mut tx).await.or_problem(&asked.origin)?;
-        let Some(target) = targets.first() else {
+        let machine = store::targets::machine(&mut tx).await.or_problem(&asked.origin)?;
+        let Some(machine) = machine else {
             let sentence = "There is no target yet that could build anything.".to_owned();
             return Err(Problem::Unavailable { sentence });
         };
-        self.inquire(tx, asked, &question, target.id, Some((known.project, known.id))).await
+        self.inquire(tx, asked, &question, machine, Some((known.project, known.id))).await
     }
 
     /// Asks for a build. A node takes it when there is room; who asked for more than one service has

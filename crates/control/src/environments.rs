@@ -1,6 +1,6 @@
 //! Environments and how careful they are; and what a new installation begins with.
 
-use crate::{Actor, Asked, Control, OrProblem, board, changes, places};
+use crate::{Actor, Asked, Control, OrProblem, Place, board, changes, places};
 use domain::{
     environment::Environment,
     error::Problem,
@@ -8,7 +8,7 @@ use domain::{
     id::{EnvironmentId, TargetId},
     name::Name,
     policy::{Policy, shown},
-    role::{Action, Scope},
+    role::{Action, Protection, Scope},
     view::{EnvironmentCard, EnvironmentPage, EnvironmentsPage, HistoryFilter},
 };
 use store::{
@@ -26,6 +26,9 @@ const FIRST: [(&str, bool); 3] = [("local", false), ("staging", false), ("produc
 /// The target that a new installation has.
 const TARGET: &str = "Docker, this machine";
 
+/// The most environments there can be.
+const MOST: usize = 100;
+
 /// Rollouts on the page of an environment.
 const MOST_ROLLOUTS: i64 = 20;
 
@@ -39,10 +42,76 @@ impl Control {
         let known = store::environments::all(&mut conn).await.or_problem(origin)?;
         let cards: Vec<_> =
             known.into_iter().filter_map(|known| card(actor, known, &counts)).collect();
+        let may_add = actor.may(Action::EnvironmentEdit, Scope::Everything, Protection::Protected);
+        let targets = if may_add {
+            let all = store::targets::all(&mut conn).await.or_problem(origin)?;
+            all.into_iter().map(|target| (target.id, target.name)).collect()
+        } else {
+            Vec::new()
+        };
         Ok(EnvironmentsPage {
             may_edit: cards.iter().any(|card| card.may_edit),
             environments: cards,
+            targets,
         })
+    }
+
+    /// Adds an environment on a target, after another one in the order or before all. It begins with
+    /// the policy that a new installation's have.
+    pub async fn add_environment(
+        &self,
+        asked: &Asked,
+        name: &Name,
+        after: Option<EnvironmentId>,
+        protected: bool,
+        target: TargetId,
+    ) -> Result<(), Problem> {
+        let origin = &asked.origin;
+        let place = Place { protection: Protection::Protected, ..Place::everything() };
+        let permit = self.permit(asked, Action::EnvironmentEdit, &place).await?;
+        let mut tx = self.begin(origin).await?;
+        store::environments::lock_order(&mut tx).await.or_problem(origin)?;
+        let known = store::environments::all(&mut tx).await.or_problem(origin)?;
+        if known.iter().any(|known| known.environment.name == *name) {
+            let sentence = format!("There is an environment {name} already.");
+            return Err(Problem::invalid("name", sentence));
+        }
+        if known.len() >= MOST {
+            let sentence = format!("There are {MOST} environments, and that is the most.");
+            return Err(Problem::conflict(sentence));
+        }
+        let before = match after {
+            None => 0,
+            Some(id) => known
+                .iter()
+                .find(|known| known.environment.id == id)
+                .map(|known| known.environment.position)
+                .ok_or_else(|| Problem::not_found("environment"))?,
+        };
+        store::targets::lock(&mut tx, target).await.or_problem(origin)?;
+        let on = store::targets::load(&mut tx, target).await.or_problem(origin)?;
+        let on = on.ok_or_else(|| Problem::not_found("target"))?;
+        store::environments::make_room(&mut tx, before).await.or_problem(origin)?;
+        let policies = &self.settings;
+        let policy =
+            if protected { &policies.policy_of_protected } else { &policies.policy_of_open };
+        let environment = Environment {
+            id: EnvironmentId(Uuid::now_v7()),
+            name: name.clone(),
+            position: before + 1,
+            protected,
+            policy: policy.clone(),
+        };
+        match store::environments::add(&mut tx, &environment, target).await {
+            Err(error) if error.is_refused_by("environments_name_key") => {
+                let sentence = format!("There was an environment {name}. Choose another name.");
+                return Err(Problem::invalid("name", sentence));
+            }
+            added => added.or_problem(origin)?,
+        }
+        let subject = Subject { environment: Some(name.clone()), ..Subject::default() };
+        let row = asked.entry(&permit, subject, Deed::EnvironmentAdded { target: on.name });
+        self.commit(tx, origin, &[row.with_changes(changes_of(None, &environment))]).await
     }
 
     /// The page of one environment: where it leads, how careful it is, and what runs there.

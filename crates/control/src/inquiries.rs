@@ -44,10 +44,10 @@ impl Control {
         tx: &mut Tx,
         origin: &Origin,
     ) -> Result<TargetId, Problem> {
-        let targets = store::targets::all(tx).await.or_problem(origin)?;
+        let machine = store::targets::machine(tx).await.or_problem(origin)?;
         let sentence = "There is no target yet that could look an image up.";
         let none = || Problem::Unavailable { sentence: sentence.to_owned() };
-        targets.first().map(|target| target.id).ok_or_else(none)
+        machine.ok_or_else(none)
     }
 
     /// Asks what preflight would say, before the click.

@@ -31,6 +31,7 @@ mod services;
 mod sessions;
 mod settings;
 mod streams;
+mod targets;
 
 pub use builds::{BuildWish, LogFile, LogWish};
 pub use fault::OrProblem;

@@ -112,6 +112,7 @@ fn pages(asked: &Asked, people: bool) -> Vec<Page> {
         Page::Board
         | Page::Projects
         | Page::Environments
+        | Page::Targets
         | Page::Builds
         | Page::Registries
         | Page::History

@@ -1,7 +1,15 @@
 //! What verbs need to know of how the program was started.
 
-use domain::{name::HostName, policy::Policy};
+use domain::{
+    name::{HostName, Wrong},
+    policy::Policy,
+    target::cluster::CredentialsRead,
+};
 use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Reads what was pasted as credentials of a cluster, at a moment: a sentence names what is wrong.
+pub type ReadCredentials = fn(&str, OffsetDateTime) -> Result<CredentialsRead, Wrong>;
 
 /// Given once, at start.
 #[derive(Clone, Debug)]
@@ -23,6 +31,8 @@ pub struct Settings {
     /// How long logs of builds are kept, and how much of all of them.
     pub build_logs_for: Duration,
     pub build_logs_bytes: u64,
+    /// Who reads credentials of clusters.
+    pub read_credentials: ReadCredentials,
 }
 
 impl Default for Settings {
@@ -37,6 +47,7 @@ impl Default for Settings {
             builds_at_once: 2,
             build_logs_for: Duration::from_secs(30 * 24 * 60 * 60),
             build_logs_bytes: 1 << 30,
+            read_credentials: |_, _| Err(Wrong::new("Clusters are not offered here.")),
         }
     }
 }

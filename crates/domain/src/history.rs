@@ -10,7 +10,7 @@ use crate::{
     build::{self, given::SecretName},
     id::{
         BuildId, GrantId, InvitationId, PlacementId, RegistryId, ReleaseId, RolloutId, SessionId,
-        UserId,
+        TargetId, UserId,
     },
     name::{
         ContentId, Digest, ImageTag, Name, RegistryAddress, ReleaseName, Repository, VariableName,
@@ -419,6 +419,29 @@ pub enum Deed {
         registry: RegistryId,
         name: Name,
     },
+    /// A cluster was connected. Its credentials are never among the changes.
+    TargetAdded {
+        target: TargetId,
+        name: String,
+    },
+    /// How it is reached, or what is used of it.
+    TargetChanged {
+        target: TargetId,
+        name: String,
+    },
+    TargetArchived {
+        target: TargetId,
+        name: String,
+    },
+    /// Somebody asked what is there, with the credentials that are stored for it.
+    TargetLookedAt {
+        target: TargetId,
+        name: String,
+    },
+    /// A new place for services.
+    EnvironmentAdded {
+        target: String,
+    },
     /// Where the images of a service go, and under which tags.
     PushRuleChanged,
     PushAsked {
@@ -539,6 +562,7 @@ impl Deed {
             | Self::ServiceChanged
             | Self::PlacementChanged
             | Self::EnvironmentChanged
+            | Self::EnvironmentAdded { .. }
             | Self::ConfigurationMade { .. }
             | Self::SecretSet { .. }
             | Self::SecretRemoved { .. }
@@ -602,6 +626,10 @@ impl Deed {
             | Self::RegistryChanged { .. }
             | Self::RegistryArchived { .. }
             | Self::RegistryTried { .. }
+            | Self::TargetAdded { .. }
+            | Self::TargetChanged { .. }
+            | Self::TargetArchived { .. }
+            | Self::TargetLookedAt { .. }
             | Self::CredentialsUsed { .. }
             | Self::SourceLoginUsed { .. }
             | Self::HistoryExported { .. }

@@ -78,6 +78,7 @@ pub enum Page {
     Board,
     Projects,
     Environments,
+    Targets,
     Builds,
     Registries,
     History,
@@ -90,10 +91,11 @@ pub enum Page {
 
 impl Page {
     /// All of them, in the order they are offered in.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Board,
         Self::Projects,
         Self::Environments,
+        Self::Targets,
         Self::Builds,
         Self::Registries,
         Self::History,
@@ -109,6 +111,7 @@ impl Page {
             Self::Board => ("Board", "/"),
             Self::Projects => ("Projects", "/projects"),
             Self::Environments => ("Environments", "/environments"),
+            Self::Targets => ("Targets", "/targets"),
             Self::Builds => ("Builds", "/builds"),
             Self::Registries => ("Registries", "/registries"),
             Self::History => ("History", "/history"),

@@ -15,6 +15,9 @@ use std::fmt;
 use tags::TagPattern;
 use time::OffsetDateTime;
 
+/// What preflight asks of an image where a target fetches it by itself. Refused, it takes a push.
+pub const IN_A_REGISTRY: &str = "The image is in a registry";
+
 /// The most registries there can be.
 pub const MOST: i64 = 100;
 

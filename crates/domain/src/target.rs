@@ -1,6 +1,8 @@
 //! What is said to a target and what it answers: the words of the driver trait, equal for every
 //! driver. Nothing here knows Docker, a router or Kubernetes.
 
+pub mod cluster;
+
 use crate::{
     id::{ConfigurationId, PlacementId, ReleaseId, RolloutId},
     name::{

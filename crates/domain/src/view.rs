@@ -10,7 +10,7 @@ use crate::{
     history::{Change, Origin},
     id::{
         ConfigurationId, EnvironmentId, GrantId, InquiryId, PlacementId, ProjectId, ReleaseId,
-        RolloutId, ServiceId, SessionId, UserId,
+        RolloutId, ServiceId, SessionId, TargetId, UserId,
     },
     live::Row,
     log::LogFound,
@@ -23,7 +23,7 @@ use crate::{
     service::{ServiceSpec, Size},
     slot::Slot,
     source::{RecipeGuess, Refs},
-    target::Finding,
+    target::{Finding, cluster::ClusterSeen},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -410,6 +410,8 @@ pub enum InquiryAnswer {
     Refs(Refs),
     /// How a folder of it would be built, and why.
     Recipe(RecipeGuess),
+    /// What is there on a cluster.
+    Cluster(Box<ClusterSeen>),
     /// What the target, or git, said, as a sentence.
     Refused {
         why: String,
@@ -521,6 +523,8 @@ pub struct GrantRow {
 pub struct EnvironmentsPage {
     pub environments: Vec<EnvironmentCard>,
     pub may_edit: bool,
+    /// Where a new one can be, for those who may add one.
+    pub targets: Vec<(TargetId, String)>,
 }
 
 /// The projects that the viewer may see.

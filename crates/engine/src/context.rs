@@ -4,12 +4,12 @@ use crate::{
     builds::{self, BuildLogs},
     health::Healths,
     live::Hub,
+    targets::Targets,
 };
 use domain::{
-    id::{NodeId, PlacementId, ReleaseId},
+    id::{NodeId, PlacementId, ReleaseId, TargetId},
     target::{Observed, Place, Probe},
 };
-use futures::StreamExt;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -18,7 +18,7 @@ use store::{
     Pool,
     wake::{Of, Wake, Wakes},
 };
-use targets::{Hint, Target};
+use targets::Target;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
@@ -28,7 +28,10 @@ use vault::Vault;
 pub(crate) struct Context {
     pub node: NodeId,
     pub pool: Pool,
-    pub target: Arc<dyn Target>,
+    /// This machine: images, builds and registries are its own, wherever a placement runs.
+    pub machine: Arc<dyn Target>,
+    /// Everywhere that placements run.
+    pub targets: Arc<Targets>,
     /// Opens secrets, at the moment they are handed to a target.
     pub vault: Arc<Vault>,
     /// How builds are carried out. `None`: this node has no part in them.
@@ -68,7 +71,8 @@ impl Context {
     pub fn new(
         node: NodeId,
         pool: Pool,
-        target: Arc<dyn Target>,
+        machine: Arc<dyn Target>,
+        targets: Arc<Targets>,
         vault: Arc<Vault>,
         builds: Option<Arc<builds::Settings>>,
     ) -> Self {
@@ -77,7 +81,8 @@ impl Context {
             builds,
             build_logs: BuildLogs::new(pool.clone()),
             pool,
-            target,
+            machine,
+            targets,
             vault,
             hub: Hub::new(),
             healths: Healths::default(),
@@ -142,6 +147,15 @@ impl Context {
         }
     }
 
+    /// Wakes those on a target, and those of which nobody knows yet where they are.
+    pub fn wake_all_on(&self, target: TargetId) {
+        for entry in self.placements().values() {
+            if entry.known.as_ref().is_none_or(|known| known.placement.target == target) {
+                entry.wake.notify_one();
+            }
+        }
+    }
+
     /// Sleeps, unless something happens or the engine stops.
     pub async fn rest(&self, wake: &Notify, at_most: std::time::Duration) {
         tokio::select! {
@@ -172,21 +186,6 @@ pub(crate) async fn wake(context: Arc<Context>) {
             },
             _ = history.until(Wake::History) => context.hub.wake_rows(),
             _ = access.until(Wake::Access) => context.hub.access_changed(),
-            () = context.stopping.cancelled() => return,
-        }
-    }
-}
-
-/// Passes on the target's hints that something of ours changed.
-pub(crate) async fn listen_to_target(context: Arc<Context>) {
-    let mut hints = context.target.watch();
-    loop {
-        tokio::select! {
-            hint = hints.next() => match hint {
-                Some(Hint::All) => context.wake_all(),
-                Some(Hint::Of(placement)) => context.wake_one(placement),
-                None => return,
-            },
             () = context.stopping.cancelled() => return,
         }
     }

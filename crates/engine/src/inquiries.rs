@@ -4,7 +4,7 @@
 use crate::{
     builds::{self, given, place_for},
     context::Context,
-    registries,
+    fetching, registries,
     told::told,
 };
 use anyhow::Context as _;
@@ -84,6 +84,9 @@ async fn ask(context: &Context, question: &Question) -> anyhow::Result<InquiryAn
         Question::Registry { registry } => registries::try_one(context, *registry).await,
         Question::Tags { release } => registries::ask_tags(context, *release).await,
         Question::CouldI { placement, release } => could_i(context, *placement, *release).await,
+        Question::Cluster { target } => {
+            Ok(InquiryAnswer::Cluster(Box::new(context.targets.look(*target).await?)))
+        }
         Question::Refs { url, service } => {
             let what = "to ask which branches and tags there are";
             let from = remote(context, url, *service, what).await?;
@@ -157,7 +160,8 @@ async fn could_i(
         store::releases::plan_parts(&mut conn, pair).await?.context("the release is gone")?;
     drop(conn);
     let secrets = told(context, &parts.configuration).await?.finding(false);
-    let observed = context.target.observe(&placement.place).await?;
+    let target = context.targets.of(placement.target);
+    let observed = target.observe(&placement.place).await?;
     let plan = Plan {
         place: placement.place.clone(),
         // Nobody makes it: it is only weighed.
@@ -175,8 +179,14 @@ async fn could_i(
         root_allowed: placement.policy.root_allowed,
     };
     let live = observed.route.and_then(|route| route.live);
-    let mut findings = context.target.preflight(&plan, live).await?;
+    let plan =
+        if target.fetches_images() { fetching::could_pull(context, plan).await? } else { plan };
+    let mut findings = target.preflight(&plan, live).await?;
     findings.extend(secrets);
-    registries::would_bring(context, &plan.image, &mut findings).await?;
+    if target.fetches_images() {
+        findings.insert(0, fetching::finding(&plan));
+    } else {
+        registries::would_bring(context, &plan.image, &mut findings).await?;
+    }
     Ok(InquiryAnswer::Findings { findings })
 }

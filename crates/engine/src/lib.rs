@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! node      heartbeat, claims        one loop a process
+//! targets   opened from rows, each listened to and checked by a task of its own
 //! placement a task for each that we hold: a rollout is advanced, else it is settled
 //! sampler   one round a second       -> hub, and rows that go by themselves
 //! history   rows after the last      -> hub
@@ -19,6 +20,7 @@ mod beat;
 pub mod builds;
 mod context;
 mod exits;
+mod fetching;
 mod health;
 mod images;
 mod inquiries;
@@ -34,15 +36,16 @@ mod rollouts;
 mod rows;
 mod sampler;
 mod settled;
+mod targets;
 mod told;
 
+use ::targets::{Target, open::Open};
 use context::Context;
 use domain::id::NodeId;
 use live::Hub;
 use logs::Logs;
 use std::{sync::Arc, time::Duration};
 use store::Pool;
-use targets::Target;
 use tokio::task::JoinSet;
 use tracing::info;
 use vault::Vault;
@@ -56,6 +59,8 @@ pub struct Settings {
     pub vault: Arc<Vault>,
     /// How builds are carried out. `None`: they wait for a node that does.
     pub builds: Option<builds::Settings>,
+    /// How clusters are opened. `None`: none of them answers here.
+    pub elsewhere: Option<Arc<dyn Open>>,
 }
 
 /// A running engine. Dropping it stops everything at once; [`Engine::stop`] hands over first.
@@ -70,27 +75,37 @@ pub struct Engine {
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Starts every loop. The database must be migrated; the target need not be there.
+    /// Starts every loop. The database must be migrated; no target need be there. `machine` is the
+    /// target of this machine.
     pub async fn start(
         settings: Settings,
         pool: Pool,
-        target: Arc<dyn Target>,
+        machine: Arc<dyn Target>,
     ) -> anyhow::Result<Self> {
-        let logs = Logs::new(target.clone(), pool.clone());
+        let vault = settings.vault;
+        let targets = Arc::new(targets::Targets::new(
+            pool.clone(),
+            vault.clone(),
+            machine.clone(),
+            settings.elsewhere,
+        ));
+        let logs = Logs::new(targets.clone(), pool.clone());
         let builds = settings.builds.map(Arc::new);
         if let Some(builds) = &builds {
             builds::clear(&builds.directory).await;
         }
         let context =
-            Arc::new(Context::new(settings.node, pool, target, settings.vault, builds.clone()));
+            Arc::new(Context::new(settings.node, pool, machine, targets, vault, builds.clone()));
         let mut conn = context.pool.acquire().await?;
         store::nodes::register(&mut conn, settings.node, None).await?;
         drop(conn);
 
+        let attending = targets::begin(&context).await?;
+
         let mut tasks = JoinSet::new();
         tasks.spawn(beat::run(context.clone()));
         tasks.spawn(context::wake(context.clone()));
-        tasks.spawn(context::listen_to_target(context.clone()));
+        tasks.spawn(targets::run(context.clone(), attending));
         tasks.spawn(sampler::run(context.clone()));
         tasks.spawn(rows::run(context.clone()));
         tasks.spawn(inquiries::run(context.clone()));

@@ -17,6 +17,7 @@ mod watch;
 pub use read::Reading;
 pub use watch::Viewer;
 
+use crate::targets::Targets;
 use domain::{
     id::PlacementId,
     log::{LINES_SHOWN, LogFound, LogInstance, LogLine, LogWish, Which, find::Needle},
@@ -29,7 +30,6 @@ use std::{
     time::Duration,
 };
 use store::Pool;
-use targets::Target;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
@@ -57,7 +57,7 @@ pub struct Logs {
 
 #[derive(Debug)]
 struct Inner {
-    target: Arc<dyn Target>,
+    targets: Arc<Targets>,
     pool: Pool,
     watched: Mutex<HashMap<PlacementId, Weak<Watch>>>,
     /// Apart, so that people who download slowly do not keep others from a page.
@@ -66,11 +66,11 @@ struct Inner {
 }
 
 impl Logs {
-    pub(crate) fn new(target: Arc<dyn Target>, pool: Pool) -> Self {
+    pub(crate) fn new(targets: Arc<Targets>, pool: Pool) -> Self {
         let turns = || Arc::new(Semaphore::new(READ_AT_ONCE));
         let (searches, downloads) = (turns(), turns());
         let watched = Mutex::default();
-        Self { inner: Arc::new(Inner { target, pool, watched, searches, downloads }) }
+        Self { inner: Arc::new(Inner { targets, pool, watched, searches, downloads }) }
     }
 
     /// Follows a placement: its newest lines first. `None`: too many others are followed.
@@ -84,8 +84,8 @@ impl Logs {
             Some(watch) => watch,
             None if watched.len() >= WATCHED => return None,
             None => {
-                let (target, pool) = (self.inner.target.clone(), self.inner.pool.clone());
-                let watch = Arc::new(Watch::begin(target, pool, place.clone()));
+                let (targets, pool) = (self.inner.targets.clone(), self.inner.pool.clone());
+                let watch = Arc::new(Watch::begin(targets, pool, place.clone()));
                 watched.insert(place.placement, Arc::downgrade(&watch));
                 watch
             }
@@ -142,7 +142,8 @@ impl Logs {
     }
 
     async fn reading(&self, place: &Place, which: &Which, wish: LogWish) -> Reading {
-        Reading::begin(&self.inner.target, &self.inner.pool, place, which, wish).await
+        let target = self.inner.targets.of_placement(place.placement).await;
+        Reading::begin(&target, &self.inner.pool, place, which, wish).await
     }
 }
 

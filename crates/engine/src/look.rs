@@ -1,6 +1,5 @@
 //! From what a target says to what a step may know.
 
-use crate::context::Context;
 use domain::{
     id::RolloutId,
     observing::Baseline,
@@ -13,6 +12,7 @@ use domain::{
 };
 use std::time::Duration;
 use store::placements::{Confirmed, Placement};
+use targets::Target;
 use time::OffsetDateTime;
 
 /// How far back the baseline reaches, in seconds.
@@ -178,7 +178,7 @@ impl Looking<'_> {
 /// What the witness counted, as far back as this phase needs it. `None`: it could not be asked, or
 /// the phase needs nothing.
 pub(crate) async fn traffic(
-    context: &Context,
+    target: &dyn Target,
     place: &Place,
     rollout: &Rollout,
     at: OffsetDateTime,
@@ -201,7 +201,7 @@ pub(crate) async fn traffic(
         | Phase::RolledBack
         | Phase::Superseded => return None,
     };
-    match context.target.traffic(place, since).await {
+    match target.traffic(place, since).await {
         Ok(traffic) => Some(traffic),
         Err(error) => {
             tracing::debug!(error = crate::chain(&error), "The witness could not be asked");

@@ -1,7 +1,7 @@
 //! A command of a step, carried out on the target. What comes back is weighed by the next step;
 //! nothing is decided here.
 
-use crate::{chain, placement::Turn, registries, told::told};
+use crate::{chain, fetching, placement::Turn, registries, told::told};
 use domain::{
     id::RolloutId,
     release::is_version_of,
@@ -33,7 +33,7 @@ pub(crate) async fn perform(
             let claim = turn.held.claim(Some(current.rollout.id));
             let revision = turn.revision();
             let sent = Instant::now();
-            match turn.context.target.route(&claim, &turn.placement.place, revision, to).await {
+            match turn.target.route(&claim, &turn.placement.place, revision, to).await {
                 Ok(route) => {
                     let routed = Routed {
                         live: route.live,
@@ -50,7 +50,7 @@ pub(crate) async fn perform(
         }
         Command::CloseStreams(slot) => {
             let claim = turn.held.claim(Some(current.rollout.id));
-            let target = &turn.context.target;
+            let target = &turn.target;
             let closed = target.close_streams(&claim, &turn.placement.place, slot).await;
             closed.map(|_| ()).map_err(Into::into)
         }
@@ -61,11 +61,7 @@ pub(crate) async fn perform(
         Command::Empty(slot) => {
             turn.memory.logs.finish().await;
             let claim = turn.held.claim(Some(current.rollout.id));
-            turn.context
-                .target
-                .remove(&claim, &turn.placement.place, slot)
-                .await
-                .map_err(Into::into)
+            turn.target.remove(&claim, &turn.placement.place, slot).await.map_err(Into::into)
         }
     };
     match done {
@@ -89,14 +85,19 @@ fn refusal(error: &anyhow::Error) -> Option<Reply> {
 /// Takes the route away, and what belonged to nothing but it.
 async fn withdraw(turn: &Turn<'_>, current: &Current) -> anyhow::Result<()> {
     let claim = turn.held.claim(Some(current.rollout.id));
-    let (target, place) = (&turn.context.target, &turn.placement.place);
+    let (target, place) = (&turn.target, &turn.placement.place);
     target.withdraw(&claim, place).await?;
     // Of an empty slot nothing is removed, but what its instances shared goes with the last of them.
     target.remove(&claim, place, Slot::Blue).await?;
     Ok(())
 }
 
-async fn fill(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> anyhow::Result<()> {
+async fn fill(
+    turn: &mut Turn<'_>,
+    current: &Current,
+    state: &State,
+    slot: Slot,
+) -> anyhow::Result<()> {
     let pinned = state.pinned.ok_or_else(|| anyhow::anyhow!("nothing is pinned"))?;
     let claim = turn.held.claim(Some(current.rollout.id));
     // What was live may run again as it did: a policy edited since does not close the way back.
@@ -116,7 +117,8 @@ async fn fill(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> 
             plan(turn, current.parts.clone(), variables, pinned.maker, pinned.size, root)
         }
     };
-    turn.context.target.ensure(&claim, slot, &plan).await?;
+    let plan = fetching::with_pull(turn, plan).await?;
+    turn.target.ensure(&claim, slot, &plan).await?;
     Ok(())
 }
 
@@ -152,7 +154,7 @@ pub(crate) fn plan(
     }
 }
 
-async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
+async fn preflight(turn: &mut Turn<'_>, current: &Current) -> Option<Reply> {
     let rollout = &current.rollout;
     let live = turn.memory.route.as_ref().and_then(|route| route.live);
     let told = told(turn.context, &current.parts.configuration)
@@ -169,15 +171,29 @@ async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
         turn.placement.size.count(),
         rollout.policy.root_allowed,
     );
-    // Dropped for something that goes first: it is begun again where it stopped.
-    let brought = match registries::bring(turn, current, &plan.image).await {
-        Ok(brought) => brought,
-        Err(registries::Interrupted) => return None,
+    let plan = fetching::with_pull(turn, plan)
+        .await
+        .map_err(|error| debug!(error = format!("{error:#}"), "Where the image is was not found"))
+        .ok()?;
+    let brought = if turn.target.fetches_images() {
+        let mut finding = fetching::finding(&plan);
+        if holds(turn, rollout).is_some() && finding.verdict == Verdict::Refuse {
+            // Its instances run already: traffic goes back to them whatever a registry has.
+            finding.verdict = Verdict::Warn;
+        }
+        Some(finding)
+    } else {
+        // Dropped for something that goes first: it is begun again where it stopped.
+        match registries::bring(turn, current, &plan.image).await {
+            Ok(brought) => brought,
+            Err(registries::Interrupted) => return None,
+        }
     };
     let findings = match rollout.kind {
+        // What is there already is asked nothing, and what is not is fetched.
+        Kind::Rollback if turn.target.fetches_images() => Some(Vec::new()),
         Kind::Rollback => image_only(turn, &plan).await,
         Kind::Deploy | Kind::Remove => turn
-            .context
             .target
             .preflight(&plan, live)
             .await
@@ -198,14 +214,14 @@ async fn preflight(turn: &Turn<'_>, current: &Current) -> Option<Reply> {
         });
     }
     // A deploy of ours keeps its image from being pruned from here on.
-    if let Err(error) = turn.context.target.keep_image(&plan.image).await {
+    if let Err(error) = turn.context.machine.keep_image(&plan.image).await {
         debug!(error = chain(&error), "The image could not be kept");
     }
     let warm_ready = match holds(turn, rollout) {
         Some((slot, maker)) => {
             let probe = probe_of(&plan.spec)?;
             let size = usize::from(turn.placement.size.count());
-            match turn.context.target.probe(&turn.placement.place, slot, maker, &probe).await {
+            match turn.target.probe(&turn.placement.place, slot, maker, &probe).await {
                 Ok(answers) => unready(&answers, size).is_none(),
                 Err(_) => false,
             }
@@ -230,7 +246,7 @@ fn holds(turn: &Turn<'_>, rollout: &Rollout) -> Option<(Slot, RolloutId)> {
 async fn image_only(turn: &Turn<'_>, plan: &Plan) -> Option<Vec<Finding>> {
     let question = "The image is there, with the same content".to_owned();
     let reference = plan.image.as_str().parse().ok()?;
-    match turn.context.target.image(&reference).await {
+    match turn.target.image(&reference).await {
         Ok(facts) if facts.id == plan.image => {
             let detail = plan.image.short().to_owned();
             Some(vec![Finding { question, verdict: Verdict::Pass, detail }])
@@ -274,7 +290,7 @@ async fn asked(
 
 async fn ready(turn: &Turn<'_>, current: &Current, state: &State, slot: Slot) -> Option<Reply> {
     let (maker, probe, size) = asked(turn, current, state, slot).await?;
-    let answers = turn.context.target.probe(&turn.placement.place, slot, maker, &probe).await;
+    let answers = turn.target.probe(&turn.placement.place, slot, maker, &probe).await;
     match answers {
         Ok(answers) => {
             turn.context.healths.note(&answers);
@@ -301,8 +317,7 @@ async fn gates(turn: &Turn<'_>, current: &Current, state: &State) -> Option<Repl
     let Some(field) = &spec.version_field else { return Some(Reply::Gates(Vec::new())) };
     let pinned = state.pinned?;
     let (maker, probe, _) = asked(turn, current, state, pinned.new).await?;
-    let answers =
-        turn.context.target.probe(&turn.placement.place, pinned.new, maker, &probe).await.ok()?;
+    let answers = turn.target.probe(&turn.placement.place, pinned.new, maker, &probe).await.ok()?;
     let wanted = current.parts.release.name.as_str();
     let path = probe.check.path;
     let mut gate = Finding {

@@ -25,6 +25,7 @@ use store::{
     history::NewEntry,
     placements::{Held, Placement, claims},
 };
+use targets::Target;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
@@ -59,6 +60,8 @@ pub(crate) struct Memory {
     pub settled: settled::Memory,
     /// Whose last lines are stored.
     pub logs: keep::Memory,
+    /// For whose instances it was told that a registry's credentials are used.
+    pub login_told: Option<RolloutId>,
     /// Which deaths of instances were told.
     pub exits: exits::Memory,
 }
@@ -118,6 +121,8 @@ impl Drop for Forget<'_> {
 /// One turn's view of a placement.
 pub(crate) struct Turn<'a> {
     pub context: &'a Arc<Context>,
+    /// Where the placement runs.
+    pub target: Arc<dyn Target>,
     pub placement: Arc<Placement>,
     pub held: Held,
     pub memory: &'a mut Memory,
@@ -160,7 +165,8 @@ async fn turn(
     // A step may take seconds: the connection is given back meanwhile.
     drop(conn);
     let held = Held { placement: id, node: context.node, epoch: placement.epoch };
-    let turn = Turn { context, placement: Arc::new(placement), held, memory };
+    let target = context.targets.of(placement.target);
+    let turn = Turn { context, target, placement: Arc::new(placement), held, memory };
     match current {
         Some(current) => rollouts::advance(turn, current).await,
         None => settled::care(turn).await,
@@ -176,21 +182,21 @@ impl Turn<'_> {
             return Ok(());
         }
         let place = &self.placement.place;
-        let seen = self.context.target.highest_epoch(place).await?;
+        let seen = self.target.highest_epoch(place).await?;
         if let Some(seen) = seen.filter(|seen| *seen > self.held.epoch) {
             let mut conn = self.context.pool.acquire().await?;
             self.held = claims::raise_epoch(&mut conn, &self.held, seen)
                 .await?
                 .context("another node claimed the placement")?;
         }
-        self.context.target.fence(&self.held.claim(None), place).await?;
+        self.target.fence(&self.held.claim(None), place).await?;
         self.memory.fenced = Some(self.held.epoch);
         Ok(())
     }
 
     /// Looks at the target, and shows the sampler what was seen.
     pub async fn observe(&mut self) -> Result<Arc<Observed>, String> {
-        let observed = match self.context.target.observe(&self.placement.place).await {
+        let observed = match self.target.observe(&self.placement.place).await {
             Ok(observed) => {
                 self.memory.route.clone_from(&observed.route);
                 Ok(Arc::new(observed))
@@ -199,7 +205,7 @@ impl Turn<'_> {
         };
         if let Ok(observed) = &observed {
             self.learn_probes(observed).await;
-            let (target, pool) = (&self.context.target, &self.context.pool);
+            let (target, pool) = (&self.target, &self.context.pool);
             self.memory.logs.begin(target, pool, &self.placement, observed);
             let died = self.memory.exits.note(observed, Instant::now());
             if let Err(error) = self.tell(died).await {

@@ -95,7 +95,7 @@ async fn transfer(context: &Context, taken: &Taken, told: &Told) -> anyhow::Resu
         tags: &taken.tags,
         credentials: credentials.as_ref(),
     };
-    Ok(context.target.push(&push, told).await?)
+    Ok(context.machine.push(&push, told).await?)
 }
 
 /// The end and its row, and by which digest the image can be fetched from now on, in one transaction.

@@ -75,7 +75,7 @@ fn refused(address: &RegistryAddress, reason: String) -> Error {
 }
 
 /// The use of a secret is a row, in a transaction of its own, before it is used.
-async fn tell_use(
+pub(crate) async fn tell_use(
     pool: &Pool,
     subject: Subject,
     address: &RegistryAddress,
@@ -97,7 +97,7 @@ pub(crate) async fn try_one(
     drop(conn);
     let known = known.context("The registry was archived meanwhile.")?;
     let credentials = opened(context, &known)?;
-    let standing = context.target.try_registry(&known.address, credentials.as_ref()).await?;
+    let standing = context.machine.try_registry(&known.address, credentials.as_ref()).await?;
     let finding = standing.finding(&known.address, credentials.is_some());
     Ok(InquiryAnswer::Findings { findings: vec![finding] })
 }
@@ -115,9 +115,9 @@ pub(crate) async fn look_up(
             let what = format!("to fetch {reference}");
             tell_use(&context.pool, Subject::default(), &address, what).await?;
         }
-        context.target.pull(reference, credentials.as_ref(), &Told::default()).await?;
+        context.machine.pull(reference, credentials.as_ref(), &Told::default()).await?;
     }
-    let facts = context.target.image(reference).await?;
+    let facts = context.machine.image(reference).await?;
     if reference.repository().is_some() {
         remember(context, &facts.id).await?;
     }
@@ -167,7 +167,7 @@ pub(crate) async fn push_built(
     }
     let push =
         Push { image, to: &goes.repository, tags: &goes.tags, credentials: credentials.as_ref() };
-    let digest = context.target.push(&push, told).await?;
+    let digest = context.machine.push(&push, told).await?;
     let mut conn = context.pool.acquire().await?;
     store::pushes::remember_digest(&mut conn, image, &goes.repository, &digest, "pushed").await?;
     Ok(digest)
@@ -175,7 +175,7 @@ pub(crate) async fn push_built(
 
 /// Remembers by which digests an image that is there can be fetched again.
 async fn remember(context: &Context, image: &ContentId) -> anyhow::Result<()> {
-    let digests = context.target.digests(image).await?;
+    let digests = context.machine.digests(image).await?;
     let mut conn = context.pool.acquire().await?;
     for (repository, digest) in digests {
         store::pushes::remember_digest(&mut conn, image, &repository, &digest, "pulled").await?;
@@ -215,7 +215,7 @@ pub(crate) async fn ask_tags(
             let what = format!("to ask where {reference} points");
             tell_use(&context.pool, Subject::default(), &address, what).await?;
         }
-        let now = context.target.points_to(&reference, credentials.as_ref()).await?;
+        let now = context.machine.points_to(&reference, credentials.as_ref()).await?;
         let now = now.map_err(|standing| match standing {
             Standing::Missing => "the tag is not there any more".to_owned(),
             other => other.sentence(&address),
@@ -246,7 +246,7 @@ pub(crate) async fn bring(
         Ok(reference) => reference,
         Err(_) => return Ok(None),
     };
-    match context.target.image(&reference).await {
+    match context.machine.image(&reference).await {
         Err(Error::Refused { .. }) => {}
         // Whether it is there is for preflight to say, or to ask again.
         Ok(_) | Err(_) => return Ok(None),
@@ -287,14 +287,14 @@ async fn fetch(
                 continue;
             }
         };
-        let pulled = context.target.pull(&reference, credentials.as_ref(), &Told::default()).await;
+        let pulled = context.machine.pull(&reference, credentials.as_ref(), &Told::default()).await;
         if let Err(error) = pulled {
             whys.push(said(&error.into()));
             continue;
         }
         // What was fetched must be what the release is, whatever a registry gave.
         let by_id = image.as_str().parse()?;
-        if context.target.image(&by_id).await.is_err() {
+        if context.machine.image(&by_id).await.is_err() {
             whys.push(format!("what {address} gave under that digest is another image"));
             continue;
         }
@@ -372,7 +372,7 @@ pub(crate) async fn would_bring(
     findings: &mut [Finding],
 ) -> anyhow::Result<()> {
     let by_id = image.as_str().parse()?;
-    if !matches!(context.target.image(&by_id).await, Err(Error::Refused { .. })) {
+    if !matches!(context.machine.image(&by_id).await, Err(Error::Refused { .. })) {
         return Ok(());
     }
     let mut conn = context.pool.acquire().await?;

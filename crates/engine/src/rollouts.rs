@@ -40,7 +40,7 @@ pub(crate) async fn advance(mut turn: Turn<'_>, current: Current) -> anyhow::Res
     }
     let at = OffsetDateTime::now_utc();
     let at = now(&turn).await.unwrap_or(at);
-    let traffic = look::traffic(turn.context, &turn.placement.place, rollout, at).await;
+    let traffic = look::traffic(turn.target.as_ref(), &turn.placement.place, rollout, at).await;
     let (watched, asked) = turn.memory.watch.look(rollout, Instant::now(), observed.is_ok());
     let looking = Looking {
         placement: &turn.placement,

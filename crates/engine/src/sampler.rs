@@ -1,20 +1,21 @@
-//! One round of samples a second, however many people watch: usage from the target, traffic from
-//! the witness, health from whoever asked last. Told to who listens, and kept.
+//! One round of samples a second, however many people watch: usage from the targets, traffic from
+//! their witnesses, health from whoever asked last. Told to who listens, and kept.
+
+mod asking;
 
 use crate::{
     context::{Context, Known},
     keeper::Keeper,
     live::Place,
 };
+use asking::Asking;
 use domain::{
     history::Visibility,
-    id::PlacementId,
     live::{InstanceSample, Message, Sample, SlotSample},
     observing::Window,
     slot::{PerSlot, Slot},
-    target::{InstanceState, Observed, SlotTraffic, Traffic, Usage},
+    target::{Observed, SlotTraffic, Traffic, Usage},
 };
-use futures::{StreamExt, stream};
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -40,16 +41,22 @@ pub(crate) async fn run(context: Arc<Context>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut bytes = Bytes::new();
     let mut keeper = Keeper::default();
+    let mut asking = Asking::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = context.stopping.cancelled() => return,
         }
-        round(&context, &mut bytes, &mut keeper).await;
+        round(&context, &mut bytes, &mut keeper, &mut asking).await;
     }
 }
 
-async fn round(context: &Arc<Context>, bytes: &mut Bytes, keeper: &mut Keeper) {
+async fn round(
+    context: &Arc<Context>,
+    bytes: &mut Bytes,
+    keeper: &mut Keeper,
+    asking: &mut Asking,
+) {
     let known: Vec<Known> = context
         .known()
         .into_iter()
@@ -63,53 +70,36 @@ async fn round(context: &Arc<Context>, bytes: &mut Bytes, keeper: &mut Keeper) {
         keeper.keep(context, now).await;
         return;
     }
-    let places: Vec<_> = known.iter().map(|known| known.place().clone()).collect();
-    let (usage, traffic) =
-        tokio::join!(context.target.usage(&places), traffics(context, &known, keeper));
-    let usage: HashMap<PlacementId, Vec<Usage>> = match usage {
-        Ok(usage) => usage.into_iter().collect(),
-        Err(error) => {
-            tracing::debug!(error = crate::chain(&error), "Usage could not be read");
-            HashMap::new()
-        }
-    };
+    let said = asking.samples(context, &known, keeper).await;
     let now = Instant::now();
     let at = OffsetDateTime::now_utc().unix_timestamp();
-    for (known, traffic) in known.iter().zip(traffic) {
-        let used = usage.get(&known.placement.id).map_or(&[][..], Vec::as_slice);
-        let sample = sample(context, known, used, traffic.as_ref(), bytes, at);
-        keeper.note(known, &sample, used, traffic.as_ref());
+    for known in &known {
+        let id = known.placement.id;
+        let said = said.get(&known.placement.target);
+        if said.is_none() && known.observed.is_ok() {
+            // Its target is at the answer: nothing is told rather than zeros.
+            continue;
+        }
+        let used = said.and_then(|said| said.usage.get(&id)).map_or(&[][..], Vec::as_slice);
+        let traffic = said.and_then(|said| said.traffic.get(&id));
+        let sample = sample(context, known, used, traffic, bytes, at);
+        keeper.note(known, &sample, used, traffic);
         let place = Place {
             project: Some(known.place().project.to_string()),
             environment: Some(known.place().environment.to_string()),
         };
         context.hub.tell(place, Visibility::View, Message::Sample(sample));
     }
-    for used in usage.values().flatten() {
+    for used in said.values().flat_map(|said| said.usage.values()).flatten() {
         bytes.insert(used.instance.clone(), (used.received_bytes, used.sent_bytes, now));
     }
     bytes.retain(|_, (_, _, at)| now.duration_since(*at) < HEALTH * 2);
+    asking.healths(context, &known);
     keeper.keep(context, at).await;
-    stream::iter(known)
-        .for_each_concurrent(AT_ONCE, |known| async move { ask_health(context, &known).await })
-        .await;
 }
 
 fn has_something(observed: &Observed) -> bool {
     observed.route.is_some() || Slot::ALL.iter().any(|slot| !observed.slots.of(*slot).is_empty())
-}
-
-/// What the witness says of each, in their order.
-async fn traffics(context: &Context, known: &[Known], keeper: &Keeper) -> Vec<Option<Traffic>> {
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    stream::iter(known.to_vec())
-        .map(|known| async move {
-            let since = keeper.since(known.placement.id, now);
-            context.target.traffic(known.place(), since).await.ok()
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await
 }
 
 fn sample(
@@ -190,27 +180,4 @@ fn rates(used: Option<&Usage>, bytes: &Bytes) -> (u64, u64) {
     let millis = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = |now: u64, then: u64| now.saturating_sub(then).saturating_mul(1000) / millis;
     (rate(used.received_bytes, *received), rate(used.sent_bytes, *sent))
-}
-
-/// Asks the instances of which nobody heard for a while.
-async fn ask_health(context: &Context, known: &Known) {
-    let Ok(observed) = &known.observed else { return };
-    for slot in Slot::ALL {
-        let mut due: Vec<_> = observed
-            .slots
-            .of(slot)
-            .iter()
-            .filter(|instance| instance.state == InstanceState::Running)
-            .filter(|instance| context.healths.age(&instance.id).is_none_or(|age| age >= HEALTH))
-            .map(|instance| (instance.maker, instance.release))
-            .collect();
-        due.sort_unstable();
-        due.dedup();
-        for (maker, release) in due {
-            let Some(probe) = known.probes.get(&release) else { continue };
-            if let Ok(answers) = context.target.probe(known.place(), slot, maker, probe).await {
-                context.healths.note(&answers);
-            }
-        }
-    }
 }

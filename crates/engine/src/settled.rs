@@ -7,7 +7,7 @@ mod restart;
 mod stop;
 
 use crate::{
-    exits, look, perform,
+    exits, fetching, look, perform,
     placement::{Next, Turn},
 };
 use domain::{
@@ -149,7 +149,7 @@ pub(crate) async fn restore(
     }
     turn.fence().await?;
     let claim = turn.held.claim(None);
-    let target = &turn.context.target;
+    let target = &turn.target;
     let route = target.restore(&claim, &turn.placement.place, expected, makers, live).await?;
     let mut tx = turn.context.pool.begin().await?;
     let confirmed = Confirmed { epoch: route.epoch, revision: route.revision, slot: route.live };
@@ -352,7 +352,7 @@ async fn empty_idle(turn: &mut Turn<'_>, observed: &Arc<Observed>) -> anyhow::Re
     }
     turn.memory.logs.finish().await;
     let claim = turn.held.claim(None);
-    turn.context.target.remove(&claim, &turn.placement.place, slot).await?;
+    turn.target.remove(&claim, &turn.placement.place, slot).await?;
     Ok(true)
 }
 
@@ -440,8 +440,16 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
     };
     let size = turn.placement.size.count();
     let plan = perform::plan(&turn, parts, variables, live.maker, size, true);
+    let plan = match fetching::with_pull(&mut turn, plan).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            let why = crate::registries::said(&error);
+            show_lack(&mut turn, format!("instances are missing: {why}")).await?;
+            return Ok(Next::In(LOOK));
+        }
+    };
     let claim = turn.held.claim(None);
-    if let Err(error) = turn.context.target.ensure(&claim, live.slot, &plan).await {
+    if let Err(error) = turn.target.ensure(&claim, live.slot, &plan).await {
         let lacks = format!("instances are missing: {}", crate::chain(&error));
         turn.memory.settled.lacks_shown = None;
         show_lack(&mut turn, lacks).await?;
@@ -478,7 +486,7 @@ async fn refresh(turn: &mut Turn<'_>) -> anyhow::Result<()> {
     turn.fence().await?;
     let makers = look::makers(None, &turn.placement);
     let claim = turn.held.claim(None);
-    let route = turn.context.target.refresh(&claim, &turn.placement.place, &makers).await?;
+    let route = turn.target.refresh(&claim, &turn.placement.place, &makers).await?;
     let confirmed = Confirmed { epoch: route.epoch, revision: route.revision, slot: route.live };
     let mut conn = turn.context.pool.acquire().await?;
     placements::confirm_route(&mut conn, &turn.held, &confirmed).await?;

@@ -110,6 +110,24 @@ pub async fn lock(conn: &mut Conn, id: EnvironmentId) -> Result<Option<Environme
     .transpose()
 }
 
+/// Locks the order of all environments until the transaction ends.
+pub async fn lock_order(conn: &mut Conn) -> Result<()> {
+    sqlx::query!("lock table environments in share row exclusive mode").execute(conn).await?;
+    Ok(())
+}
+
+/// Makes room for one after a place in the order: all behind it move back by one. Places are unique,
+/// so they step aside first.
+pub async fn make_room(conn: &mut Conn, after: i32) -> Result<()> {
+    sqlx::query!("update environments set position = -position - 1 where position > $1", after)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("update environments set position = -position where position < 0")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Adds an environment.
 pub async fn add(conn: &mut Conn, environment: &Environment, target: TargetId) -> Result<()> {
     sqlx::query!(

@@ -54,6 +54,8 @@ pub enum Question {
     Registry { registry: RegistryId },
     /// Where do the tags of this release point now?
     Tags { release: ReleaseId },
+    /// What is there on this cluster, and what may we do?
+    Cluster { target: TargetId },
 }
 
 impl Question {
@@ -70,6 +72,7 @@ impl Question {
             }
             Self::Registry { .. } => "Can this registry be used?".to_owned(),
             Self::Tags { .. } => "Where do the tags of this release point now?".to_owned(),
+            Self::Cluster { .. } => "What is there, and what may we do?".to_owned(),
         }
     }
 
@@ -83,7 +86,8 @@ impl Question {
             | Self::CouldI { .. }
             | Self::Refs { .. }
             | Self::Registry { .. }
-            | Self::Tags { .. } => ANSWER_WITHIN,
+            | Self::Tags { .. }
+            | Self::Cluster { .. } => ANSWER_WITHIN,
         }
     }
 }

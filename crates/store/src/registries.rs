@@ -2,8 +2,8 @@
 
 use crate::{Conn, Result, words::word, words::words};
 use domain::{
-    id::{RegistryId, ServiceId, UserId},
-    name::{Name, RegistryAddress, RegistryUser},
+    id::{PlacementId, RegistryId, ServiceId, UserId},
+    name::{Name, RegistryAddress, RegistryUser, Repository},
     registry::{MOST, PushRule},
 };
 use time::OffsetDateTime;
@@ -238,6 +238,23 @@ pub async fn rule(conn: &mut Conn, service: ServiceId) -> Result<Option<PushRule
         })
     })
     .transpose()
+}
+
+/// The repository that the images of a placement's service go to.
+pub async fn rule_of_placement(
+    conn: &mut Conn,
+    placement: PlacementId,
+) -> Result<Option<Repository>> {
+    let repository = sqlx::query_scalar!(
+        r#"
+        select r.repository from push_rules r
+        join placements p on p.service_id = r.service_id where p.id = $1
+        "#,
+        placement.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    repository.as_deref().map(word).transpose()
 }
 
 /// Writes where the images of a service go.

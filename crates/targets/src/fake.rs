@@ -98,6 +98,14 @@ impl Fake {
         machine
     }
 
+    /// Comes back unless the machine is mute.
+    async fn heard(&self) {
+        let mute = self.machine().mute;
+        if mute {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// The same for a call of the driver, which a machine may not answer.
     fn called(&self, call: Call) -> Result<MutexGuard<'_, Machine>> {
         let mut machine = self.machine();
@@ -133,7 +141,12 @@ fn stale(reason: impl Into<String>) -> Error {
 
 #[async_trait]
 impl Target for Fake {
+    fn fetches_images(&self) -> bool {
+        self.machine().fetches_images
+    }
+
     async fn check(&self) -> Result<TargetFacts> {
+        self.heard().await;
         let machine = self.called(Call::Check)?;
         Ok(TargetFacts {
             summary: "A machine in memory, 2 cores, 8 GiB".to_owned(),
@@ -287,6 +300,7 @@ impl Target for Fake {
     }
 
     async fn traffic(&self, place: &Place, since: i64) -> Result<Traffic> {
+        self.heard().await;
         let machine = self.called(Call::Traffic(place.placement))?;
         Ok(machine.traffic(place.placement, since))
     }
@@ -319,6 +333,7 @@ impl Target for Fake {
     }
 
     async fn usage(&self, places: &[Place]) -> Result<Vec<(PlacementId, Vec<Usage>)>> {
+        self.heard().await;
         let machine = self.called(Call::Usage)?;
         let used = |place: &Place| {
             machine

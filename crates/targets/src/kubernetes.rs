@@ -30,10 +30,13 @@ mod access;
 mod active;
 mod apply;
 mod asked;
+mod certificate;
 mod changed;
 mod check;
+mod connect;
 mod error;
 mod image;
+pub mod kubeconfig;
 mod logs;
 mod names;
 mod objects;
@@ -59,6 +62,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use async_trait::async_trait;
+pub use connect::Clusters;
 use domain::{
     id::{PlacementId, RolloutId},
     log::{LogLine, LogWish},
@@ -193,6 +197,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[async_trait]
 impl Target for KubernetesTarget {
+    fn fetches_images(&self) -> bool {
+        true
+    }
+
     async fn check(&self) -> Result<TargetFacts> {
         self.errors.in_time(check::check(self)).await
     }

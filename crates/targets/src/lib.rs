@@ -17,8 +17,10 @@ pub mod git;
 pub mod kubernetes;
 mod live;
 pub mod names;
+pub mod open;
 pub mod outgoing;
 pub mod registry;
+pub mod silent;
 
 use async_trait::async_trait;
 use domain::{
@@ -74,6 +76,12 @@ pub type Makers = PerSlot<Option<RolloutId>>;
 ///   those who are made get other addresses, so that they too come in once they are ready.
 #[async_trait]
 pub trait Target: fmt::Debug + Send + Sync {
+    /// Whether it fetches images by itself, from the registry that a plan names. Else they are those of
+    /// this machine.
+    fn fetches_images(&self) -> bool {
+        false
+    }
+
     /// Can it be reached, what is it, what works there. Changes nothing.
     async fn check(&self) -> Result<TargetFacts>;
 

@@ -36,6 +36,13 @@ impl Credentials {
     }
 }
 
+impl From<Credentials> for domain::target::Login {
+    /// For a target that fetches images by itself.
+    fn from(credentials: Credentials) -> Self {
+        Self { user: credentials.user, password: credentials.password }
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()

@@ -66,6 +66,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("GET /environments", "", "- + + + + + +"),
     // Names and addresses are for whoever sees services; who signs in there is not on the page.
     ("GET /registries", "", "- + + + + + +"),
+    ("GET /targets", "", "- + + + + + +"),
+    ("GET /targets/{id}", "", "- + + + + + +"),
     ("GET /environments/{environment}", "", "- + + + + + +"),
     ("GET /account", "", "- + + + + + +"),
     // How pages are drawn: a cookie with a word.
@@ -184,10 +186,19 @@ const MATRIX: &[(&str, &str, &str)] = &[
     // Environments and the history.
     ("POST /api/environments/page", "", "- + + + + + +"),
     ("POST /api/environments/one", "", "- + + + + + +"),
+    ("POST /api/environments/add", "", "- x x x x x ?"),
     ("POST /api/environments/edit-policy", "", "- x x x x x +"),
     ("POST /api/environments/set-protected", "", "- x x x x x +"),
     ("POST /api/history/page", "", "- + + + + + +"),
     ("POST /api/history/verify", "", "- x x + x x +"),
+    // Targets.
+    ("POST /api/targets/page", "", "- + + + + + +"),
+    ("POST /api/targets/one", "", "- + + + + + +"),
+    ("POST /api/targets/add", "", "- x x x x x +"),
+    ("POST /api/targets/replace", "", "- x x x x x ?"),
+    ("POST /api/targets/choose", "", "- x x x x x +"),
+    ("POST /api/targets/look", "", "- x x x x x +"),
+    ("POST /api/targets/archive", "", "- x x x x x ?"),
     // Registries.
     ("POST /api/registries/page", "", "- + + + + + +"),
     ("POST /api/registries/add", "", "- x x x x x +"),
@@ -253,6 +264,7 @@ struct Things {
     inquiry: String,
     rollout: String,
     registry: String,
+    target: String,
     build: String,
     open: Where,
     protected: Where,
@@ -301,6 +313,8 @@ impl Things {
         let rollout = rollout(world, &admin, &open.placement, &release).await;
         let form = [("name", "company"), ("address", "registry.example.org:5000")];
         let registry = world.post(&admin, "registries/add", &form).send().await.id();
+        let form = [("name", "cluster"), ("own_account", "on")];
+        let target = world.post(&admin, "targets/add", &form).send().await.id();
         let build = build(world, &admin, &service).await;
         let page = world.post(&admin, "people/page", &[]).send().await.json();
         let person = page["people"][0]["id"].as_str().unwrap().to_owned();
@@ -313,6 +327,7 @@ impl Things {
             rollout,
             build,
             registry,
+            target,
             open,
             protected,
         }
@@ -368,6 +383,7 @@ impl Things {
             .replace("/builds/{id}", &format!("/builds/{}", self.build))
             .replace("/releases/{id}", &format!("/releases/{}", self.release))
             .replace("/rollouts/{id}", &format!("/rollouts/{}", self.rollout))
+            .replace("/targets/{id}", &format!("/targets/{}", self.target))
             .replace("/people/{id}", &format!("/people/{}", self.person))
     }
 
@@ -468,6 +484,15 @@ impl Things {
                 std::iter::once(service).chain(fields).collect()
             }
             "builds/look-up-refs" | "builds/guess-recipe" | "builds/start" => vec![service],
+            "targets/one" | "targets/look" => vec![("target", &self.target)],
+            "targets/choose" => {
+                vec![("target", &self.target), ("namespaces", "{project}-{environment}")]
+            }
+            "targets/replace" | "targets/archive" => vec![("target", nobody.as_str())],
+            "targets/add" => vec![("name", "x"), ("secret", "no kubeconfig")],
+            "environments/add" => {
+                vec![("name", "x"), ("target", nobody.as_str()), ("protected", "on")]
+            }
             "registries/add" => vec![("name", "x"), ("address", "registry.example.org:5000")],
             "registries/change" => {
                 vec![("registry", &self.registry), ("user", ""), ("password", "")]

@@ -72,7 +72,7 @@ impl World {
             let vault = Arc::new(Vault::open(&settings.data_dir).unwrap());
             let control = run::begin(&settings, &database, vault.clone()).await.unwrap();
             let machine = Arc::new(machine);
-            let node = engine::Settings { node: lock.node, vault, builds: None };
+            let node = engine::Settings { node: lock.node, vault, builds: None, elsewhere: None };
             run::serve(&settings, &database, control, machine, listener, node, told).await.unwrap();
             database.close().await;
         });

@@ -334,6 +334,19 @@ impl Entry {
             Deed::RegistryTried { name, .. } => {
                 vec![plain("tried the registry "), strong(name)]
             }
+            Deed::TargetAdded { name, .. } => vec![plain("connected the target "), strong(name)],
+            Deed::TargetChanged { name, .. } => {
+                vec![plain("changed how the target "), strong(name), plain(" is reached and used")]
+            }
+            Deed::TargetArchived { name, .. } => {
+                vec![plain("archived the target "), strong(name)]
+            }
+            Deed::TargetLookedAt { name, .. } => {
+                vec![plain("asked the target "), strong(name), plain(" what is there")]
+            }
+            Deed::EnvironmentAdded { target } => {
+                vec![plain("added the environment "), strong(thing), plain(" on "), strong(target)]
+            }
             Deed::PushRuleChanged => {
                 vec![plain("changed where the images of "), strong(thing), plain(" go")]
             }

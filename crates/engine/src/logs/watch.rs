@@ -6,7 +6,7 @@
 //! anybody reads, leaves a gap in the numbers, which tells how many lines are missing.
 
 use super::{instances, kept};
-use crate::chain;
+use crate::{chain, targets::Targets};
 use domain::{
     live::Message,
     log::{LogInstance, LogInstances, LogLine, LogPiece, LogWish, Which},
@@ -62,10 +62,10 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    pub fn begin(target: Arc<dyn Target>, pool: Pool, place: Place) -> Self {
+    pub fn begin(targets: Arc<Targets>, pool: Pool, place: Place) -> Self {
         let shared = Arc::new(Shared { place, state: Mutex::default() });
         shared.state().watch = unix_ns();
-        let task = tokio::spawn(run(shared.clone(), target, pool)).abort_handle();
+        let task = tokio::spawn(run(shared.clone(), targets, pool)).abort_handle();
         Self { shared, task }
     }
 }
@@ -220,13 +220,15 @@ struct Reader {
     of_dead: Option<u32>,
 }
 
-async fn run(shared: Arc<Shared>, target: Arc<dyn Target>, pool: Pool) {
+async fn run(shared: Arc<Shared>, targets: Arc<Targets>, pool: Pool) {
     let mut readers = Readers::default();
     // What is gone, and what of it was told; asked for again when an instance goes.
     let mut gone: Vec<LogInstance> = Vec::new();
     let mut there: Option<Vec<String>> = None;
     loop {
         while readers.tasks.try_join_next().is_some() {}
+        // Asked for each time: a target that was opened anew is another one.
+        let target = targets.of_placement(shared.place.placement).await;
         match target.observe(&shared.place).await {
             Ok(observed) => {
                 let mut seen = instances(&observed);

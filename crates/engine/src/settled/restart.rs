@@ -3,7 +3,7 @@
 
 use super::stop;
 use crate::{
-    chain, perform,
+    chain, fetching, perform,
     placement::{Next as Turns, Turn},
 };
 use domain::{
@@ -104,7 +104,7 @@ async fn stop(
 ) -> anyhow::Result<Turns> {
     turn.fence().await?;
     let claim = turn.held.claim(None);
-    let target = &turn.context.target;
+    let target = &turn.target;
     match target.stop(&claim, &turn.placement.place, live.slot, instance).await {
         Ok(()) => Ok(Turns::In(SOON)),
         Err(Error::Refused { reason, .. }) => give_up(turn, restart, reason).await,
@@ -141,8 +141,14 @@ async fn fill(
     turn.fence().await?;
     let size = turn.placement.size.count().max(2);
     let plan = perform::plan(&turn, parts, variables, live.maker, size, true);
+    let plan = match fetching::with_pull(&mut turn, plan).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            return give_up(&turn, &restart, crate::registries::said(&error)).await;
+        }
+    };
     let claim = turn.held.claim(None);
-    match turn.context.target.ensure(&claim, live.slot, &plan).await {
+    match turn.target.ensure(&claim, live.slot, &plan).await {
         Err(Error::Refused { reason, .. } | Error::Full { reason, .. }) => {
             give_up(&turn, &restart, reason).await
         }
@@ -160,7 +166,7 @@ async fn unready(turn: &Turn<'_>, observed: &Observed, live: Live) -> String {
         }
         let Some(probe) = turn.memory.probes.get(&one.release) else { continue };
         let place = &turn.placement.place;
-        let answers = turn.context.target.probe(place, live.slot, live.maker, probe).await;
+        let answers = turn.target.probe(place, live.slot, live.maker, probe).await;
         match answers {
             Ok(answers) => {
                 let said =

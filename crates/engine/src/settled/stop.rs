@@ -40,14 +40,14 @@ pub(super) async fn rest(mut turn: Turn<'_>, observed: &Observed) -> anyhow::Res
     turn.fence().await?;
     turn.memory.logs.finish().await;
     let claim = turn.held.claim(None);
-    turn.context.target.remove(&claim, &turn.placement.place, slot).await?;
+    turn.target.remove(&claim, &turn.placement.place, slot).await?;
     Ok(Next::In(SOON))
 }
 
 async fn withdraw(turn: &mut Turn<'_>) -> anyhow::Result<Next> {
     turn.fence().await?;
     let claim = turn.held.claim(None);
-    let (target, place) = (&turn.context.target, &turn.placement.place);
+    let (target, place) = (&turn.target, &turn.placement.place);
     let route = target.route(&claim, place, turn.revision(), None).await?;
     let confirmed = Confirmed { epoch: route.epoch, revision: route.revision, slot: route.live };
     let mut conn = turn.context.pool.acquire().await?;
@@ -65,7 +65,7 @@ pub(super) async fn drained(turn: &mut Turn<'_>, slot: Slot) -> bool {
         return true;
     }
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
-    match turn.context.target.traffic(&turn.placement.place, now).await {
+    match turn.target.traffic(&turn.placement.place, now).await {
         Ok(traffic) => traffic.slots.of(slot).in_flight == Some(0),
         Err(_) => false,
     }

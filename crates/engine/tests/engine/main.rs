@@ -8,6 +8,7 @@ mod logs;
 mod registries;
 mod samples;
 mod secrets;
+mod targets_of;
 mod world;
 
 use domain::{

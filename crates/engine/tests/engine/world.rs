@@ -139,7 +139,20 @@ impl World {
 
     /// The same with a key that a test knows.
     pub async fn start_with(&self, node: u128, vault: Arc<Vault>) -> anyhow::Result<Engine> {
-        let settings = Settings { node: NodeId(Uuid::from_u128(node)), vault, builds: None };
+        let settings =
+            Settings { node: NodeId(Uuid::from_u128(node)), vault, builds: None, elsewhere: None };
+        Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await
+    }
+
+    /// The same with a part in clusters.
+    pub async fn start_elsewhere(
+        &self,
+        node: u128,
+        vault: Arc<Vault>,
+        elsewhere: Arc<dyn targets::open::Open>,
+    ) -> anyhow::Result<Engine> {
+        let node = NodeId(Uuid::from_u128(node));
+        let settings = Settings { node, vault, builds: None, elsewhere: Some(elsewhere) };
         Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await
     }
 
@@ -160,7 +173,7 @@ impl World {
         vault: Arc<Vault>,
     ) -> anyhow::Result<Engine> {
         let node = NodeId(Uuid::from_u128(node));
-        let settings = Settings { node, vault, builds: Some(builds) };
+        let settings = Settings { node, vault, builds: Some(builds), elsewhere: None };
         Engine::start(settings, self.pool.clone(), Arc::new(self.target.clone())).await
     }
 

@@ -86,6 +86,16 @@ impl Fake {
         self.behind(|machine| machine.unreachable = unreachable);
     }
 
+    /// Takes questions about how it is and never answers them, or answers again.
+    pub fn set_mute(&self, mute: bool) {
+        self.behind(|machine| machine.mute = mute);
+    }
+
+    /// Fetches images by itself from now on.
+    pub fn fetch_images(&self) {
+        self.behind(|machine| machine.fetches_images = true);
+    }
+
     /// Says how instances of a release behave, those that run already too.
     pub fn behave(&self, release: ReleaseId, behaviour: Behaviour) {
         self.behind(|machine| machine.behaviours.insert(release, behaviour));

@@ -30,6 +30,10 @@ pub(super) struct Machine {
     pub cores: u32,
     pub memory_bytes: u64,
     pub unreachable: bool,
+    /// Takes every question and never answers.
+    pub mute: bool,
+    /// Images come from the registry that a plan names.
+    pub fetches_images: bool,
     pub containers: Vec<Container>,
     /// Names of strangers' containers.
     pub strangers: HashSet<String>,
@@ -103,6 +107,8 @@ impl Default for Machine {
             cores: 2,
             memory_bytes: 8 << 30,
             unreachable: false,
+            mute: false,
+            fetches_images: false,
             containers: Vec::new(),
             strangers: HashSet::new(),
             routes: HashMap::new(),

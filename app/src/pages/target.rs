@@ -1,0 +1,260 @@
+//! One target: whether it answers, how it is reached, what is there and what we may do there.
+
+mod seen;
+
+use super::{environment::Answers, targets::Credentials};
+use crate::{
+    api::{
+        Answer,
+        targets::{self, ArchiveTarget, ChooseTarget, LookAtTarget, ReplaceCredentials},
+    },
+    components::{
+        ask_form::AskForm,
+        field::{Choice, Field, reads},
+        form::{Changes, Done, Form, Send},
+        inquiry,
+        loaded::Loaded,
+        when::LongAgo,
+    },
+};
+use domain::{
+    error::Problem,
+    id::TargetId,
+    name::ImageReference,
+    namespace::NamespacePattern,
+    target::cluster::{ClusterCard, TargetPage as View},
+    view::InquiryPage,
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use seen::There;
+use std::time::Duration;
+
+/// How often the page looks whether a new target was asked.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the forms of this page do, and what came of asking the cluster.
+#[derive(Clone, Copy)]
+struct Acts {
+    choose: ServerAction<ChooseTarget>,
+    replace: ServerAction<ReplaceCredentials>,
+    look: ServerAction<LookAtTarget>,
+    archive: ServerAction<ArchiveTarget>,
+    inquiry: Resource<Answer<Option<InquiryPage>>>,
+}
+
+/// The page.
+#[component]
+pub fn TargetPage() -> impl IntoView {
+    let acts = Acts {
+        choose: ServerAction::new(),
+        replace: ServerAction::new(),
+        look: ServerAction::new(),
+        archive: ServerAction::new(),
+        inquiry: inquiry::follow(),
+    };
+    let changes = Changes::new();
+    changes.follow(acts.choose, "The choice was saved. Ask again what is there.");
+    changes.follow(acts.replace, "The credentials were replaced.");
+    let params = use_params_map();
+    let id = Memo::new(move |_| {
+        params.with(|params| params.get_str("id").and_then(|id| id.parse::<TargetId>().ok()))
+    });
+    let asked_again = RwSignal::new(0_u32);
+    let page = Resource::new_blocking(
+        move || (id.get(), changes.count(), asked_again.get()),
+        |(id, ..)| async move {
+            match id {
+                Some(id) => targets::target(id).await,
+                None => Err(Problem::not_found("target").into()),
+            }
+        },
+    );
+    Effect::new(move |_| {
+        let is_new = page.with(|page| match page {
+            Some(Ok(page)) => page.row.answers.is_none(),
+            _ => false,
+        });
+        if !is_new {
+            return;
+        }
+        // It is asked every few seconds: until it was, there is nothing to look at.
+        let again = move || asked_again.update(|count| *count += 1);
+        if let Ok(soon) = set_timeout_with_handle(again, ASK_AGAIN) {
+            on_cleanup(move || soon.clear());
+        }
+    });
+    view! {
+        <Done changes />
+        <Loaded page draw=move |view: View| view! { <Whole view acts /> }.into_any() />
+    }
+}
+
+#[component]
+fn Whole(view: View, acts: Acts) -> impl IntoView {
+    let View { row, asked_at, cluster, may_edit } = view;
+    let (id, name) = (row.id, row.name.clone());
+    let kind = if row.is_cluster { "A cluster" } else { "This machine's container engine" };
+    let on_it = match row.environments.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    view! {
+        <Title text=name.clone() />
+        <article class="place">
+            <div class="title">
+                <div>
+                    <nav class="crumb" aria-label="Where this is">
+                        <a href="/targets">"Targets"</a>
+                        " / "
+                        <span>{name.clone()}</span>
+                    </nav>
+                    <h1>{name.clone()}</h1>
+                    <p class="by">{kind}</p>
+                </div>
+            </div>
+            <div class="sections">
+                <section aria-labelledby="facts">
+                    <h2 id="facts">"How it is"</h2>
+                    <dl class="facts-list">
+                        <div>
+                            <dt>"Answers"</dt>
+                            <dd>
+                                <Answers ok=row.answers says=row.says />
+                                {asked_at
+                                    .map(|at| {
+                                        view! {
+                                            <p class="faint">"noted " <LongAgo at /></p>
+                                        }
+                                    })}
+                            </dd>
+                        </div>
+                        {may_edit
+                            .then(|| {
+                                view! {
+                                    <div>
+                                        <dt>"Environments"</dt>
+                                        <dd>{on_it}</dd>
+                                    </div>
+                                }
+                            })}
+                        {cluster.clone().map(|card| view! { <Reached card /> })}
+                    </dl>
+                </section>
+                {cluster.map(|card| view! { <Edit id name card acts /> })}
+            </div>
+        </article>
+    }
+}
+
+/// As whom, by which of the credentials.
+#[component]
+fn Reached(card: ClusterCard) -> impl IntoView {
+    let by = if card.has_credentials {
+        "a stored kubeconfig"
+    } else {
+        "the service account that Pilothouse runs as"
+    };
+    view! {
+        <div>
+            <dt>"Reached with"</dt>
+            <dd>
+                {by}
+                <span class="faint">", set by " {card.set_by} ", " <LongAgo at=card.set_at /></span>
+            </dd>
+        </div>
+        {card
+            .context
+            .map(|context| {
+                view! {
+                    <div>
+                        <dt>"Context"</dt>
+                        <dd class="mono wrap">{context}</dd>
+                    </div>
+                }
+            })}
+        <div>
+            <dt>"Namespaces"</dt>
+            <dd class="mono wrap">{card.namespaces.to_string()}</dd>
+        </div>
+    }
+}
+
+#[component]
+fn Edit(id: TargetId, name: String, card: ClusterCard, acts: Acts) -> impl IntoView {
+    let hidden = move || vec![("target", id.to_string())];
+    view! {
+        <section aria-labelledby="there">
+            <h2 id="there">"What is there"</h2>
+            <Form action=acts.look hidden=hidden() stays=true class="inline">
+                <Send label="Ask it now" sending="Asking …" class="small" />
+            </Form>
+            <There inquiry=acts.inquiry />
+        </section>
+        <section aria-labelledby="choose">
+            <h2 id="choose">"What is used of it"</h2>
+            <Chosen id card acts />
+        </section>
+        <section aria-labelledby="change">
+            <h2 id="change">"Credentials"</h2>
+            <div class="buttons">
+                <AskForm
+                    action=acts.replace
+                    hidden=hidden()
+                    id="replace"
+                    trigger="Replace the credentials"
+                    title=format!("Replace the credentials of {name}")
+                    effect="What is stored now is forgotten. What runs on the cluster goes on."
+                    yes="Store them"
+                >
+                    <Credentials />
+                </AskForm>
+                <AskForm
+                    action=acts.archive
+                    hidden=hidden()
+                    id="archive"
+                    trigger="Archive"
+                    title=format!("Archive {name}")
+                    effect="Its credentials are forgotten. Possible only when no environment is on it."
+                    yes="Archive it"
+                />
+            </div>
+        </section>
+    }
+}
+
+/// The context, the namespaces and the image of the witness.
+#[component]
+fn Chosen(id: TargetId, card: ClusterCard, acts: Acts) -> impl IntoView {
+    let contexts = (!card.contexts.is_empty()).then(|| {
+        let options = card.contexts.iter().map(|one| (one.clone(), one.clone())).collect();
+        let value = card.context.clone().unwrap_or_default();
+        view! { <Choice name="context" label="Context" options value /> }
+    });
+    view! {
+        <Form action=acts.choose hidden=vec![("target", id.to_string())] stays=true>
+            {contexts}
+            <Field
+                name="namespaces"
+                label="Namespaces"
+                value=card.namespaces.to_string()
+                hint="One for each project in each environment: {project} and {environment} are filled in. They must be there already."
+                check={reads::<NamespacePattern>}
+                required=true
+                mono=true
+            />
+            <Field
+                name="probe_image"
+                label="Image of the witness"
+                value=card.probe_image.map(|image| image.to_string()).unwrap_or_default()
+                hint="It sends requests inside the cluster, to see a switch as its clients do. Empty: the API server passes them on."
+                check={reads::<ImageReference>}
+                mono=true
+            />
+            <div class="buttons">
+                <Send label="Save" sending="Saving …" class="primary" />
+            </div>
+        </Form>
+    }
+}

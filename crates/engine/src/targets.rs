@@ -1,0 +1,296 @@
+//! Everywhere this installation runs something: this machine, and clusters that an admin connected.
+//!
+//! Rows say which there are. Each is opened once, again when its row changes, and closed when it is
+//! not used any more. What can not be opened is a target that does not answer, with the sentence why:
+//! nobody above has to know the difference. Each is listened to and checked by a task of its own, so
+//! that one that is silent holds up no other.
+
+use crate::{chain, context::Context};
+use anyhow::Context as _;
+use domain::{
+    id::{PlacementId, TargetId},
+    target::{Verdict, cluster::sealed_about},
+};
+use futures::{StreamExt, future};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use store::{
+    Pool,
+    targets::{Cluster, Kind, Known},
+};
+use targets::{
+    Hint, Target,
+    open::{OPEN_WITHIN, Open, Reached},
+    silent::Silent,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use vault::{Plain, Vault};
+
+/// Each is asked how it is so often.
+const CHECK: Duration = Duration::from_secs(5);
+/// The longest a target may take to say it.
+const CHECK_WITHIN: Duration = Duration::from_secs(4);
+/// How often it is looked for changed rows, besides being woken.
+const LOOK: Duration = Duration::from_secs(2);
+/// What could not be opened is tried again so often: a name may lead somewhere by then.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// All targets of this installation.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pool: Pool,
+    vault: Arc<Vault>,
+    machine: Arc<dyn Target>,
+    /// `None`: this node has no part in clusters.
+    elsewhere: Option<Arc<dyn Open>>,
+    opened: Mutex<HashMap<TargetId, Opened>>,
+}
+
+/// A target that is in use.
+#[derive(Clone, Debug)]
+struct Opened {
+    version: i32,
+    target: Arc<dyn Target>,
+    /// When it is to be tried again: it could not be opened.
+    again: Option<Instant>,
+    /// Ends what listens to it.
+    closed: CancellationToken,
+}
+
+impl Targets {
+    pub fn new(
+        pool: Pool,
+        vault: Arc<Vault>,
+        machine: Arc<dyn Target>,
+        elsewhere: Option<Arc<dyn Open>>,
+    ) -> Self {
+        Self { pool, vault, machine, elsewhere, opened: Mutex::default() }
+    }
+
+    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<TargetId, Opened>> {
+        // Every critical section is a plain map access: a poisoned map is still whole.
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The target of that id, or one that says that it is not there.
+    pub fn of(&self, id: TargetId) -> Arc<dyn Target> {
+        let found = self.opened().get(&id).map(|opened| opened.target.clone());
+        found.unwrap_or_else(|| {
+            let why = "it is not connected yet, or not used any more".to_owned();
+            Arc::new(Silent::new("The target".to_owned(), why))
+        })
+    }
+
+    /// Where a placement runs.
+    pub async fn of_placement(&self, placement: PlacementId) -> Arc<dyn Target> {
+        let found = async {
+            let mut conn = self.pool.acquire().await.map_err(store::Error::from)?;
+            store::targets::of_placement(&mut conn, placement).await
+        };
+        let why = match found.await {
+            Ok(Some(id)) => return self.of(id),
+            Ok(None) => "what runs there is not known any more".to_owned(),
+            Err(error) => chain(&error),
+        };
+        Arc::new(Silent::new("The target".to_owned(), why))
+    }
+
+    /// Opens what is new or changed, closes what is not used any more, and says who is new.
+    async fn refresh(&self) -> anyhow::Result<Vec<(TargetId, Opened)>> {
+        let mut conn = self.pool.acquire().await?;
+        let versions: HashMap<_, _> =
+            store::targets::versions(&mut conn).await?.into_iter().collect();
+        self.opened().retain(|id, opened| {
+            let stays = versions.contains_key(id);
+            if !stays {
+                opened.closed.cancel();
+            }
+            stays
+        });
+        let now = Instant::now();
+        let is_due = |id: &TargetId, version: i32| {
+            self.opened().get(id).is_none_or(|opened| {
+                opened.version != version || opened.again.is_some_and(|again| again <= now)
+            })
+        };
+        if !versions.iter().any(|(id, version)| is_due(id, *version)) {
+            return Ok(Vec::new());
+        }
+        let mut due = store::targets::all(&mut conn).await?;
+        drop(conn);
+        due.retain(|known| is_due(&known.id, known.version));
+        let opening = due.iter().map(|known| async move { (known, self.open(known).await) });
+        let mut fresh = Vec::new();
+        for (known, came) in future::join_all(opening).await {
+            let (target, again) = match came {
+                Ok(target) => (target, None),
+                Err(why) => {
+                    let silent = Silent::new(known.name.clone(), why);
+                    (Arc::new(silent) as Arc<dyn Target>, Some(Instant::now() + AGAIN))
+                }
+            };
+            let closed = CancellationToken::new();
+            let opened = Opened { version: known.version, target, again, closed };
+            if let Some(before) = self.opened().insert(known.id, opened.clone()) {
+                before.closed.cancel();
+            }
+            fresh.push((known.id, opened));
+        }
+        Ok(fresh)
+    }
+
+    async fn open(&self, known: &Known) -> Result<Arc<dyn Target>, String> {
+        let cluster = match &known.kind {
+            Kind::Machine => return Ok(self.machine.clone()),
+            Kind::Cluster(cluster) => cluster,
+        };
+        let elsewhere = self.elsewhere()?;
+        let plain = self.unseal(known.id, cluster)?;
+        let reached = reached(&known.name, cluster, plain.as_ref(), &[]);
+        let opened = timeout(OPEN_WITHIN, elsewhere.open(&reached)).await;
+        opened.map_err(|_| "It took too long to find its address.".to_owned())?
+    }
+
+    /// Asks a cluster now what is there.
+    pub async fn look(&self, id: TargetId) -> anyhow::Result<domain::target::cluster::ClusterSeen> {
+        let mut conn = self.pool.acquire().await?;
+        let known = store::targets::load(&mut conn, id).await?;
+        let known = known.context("The target was archived meanwhile.")?;
+        let cluster = known.cluster().context("This machine is checked by itself.")?;
+        let used = store::targets::namespaces_used(&mut conn, id, &cluster.namespaces).await?;
+        drop(conn);
+        let looked = async {
+            let elsewhere = self.elsewhere()?;
+            let plain = self.unseal(id, cluster)?;
+            let reached = reached(&known.name, cluster, plain.as_ref(), &used);
+            let looked = timeout(OPEN_WITHIN, elsewhere.look(&reached)).await;
+            looked.map_err(|_| "It did not answer in time.".to_owned())?
+        };
+        let mut seen = looked.await.map_err(anyhow::Error::msg)?;
+        seen.contexts.clone_from(&cluster.contexts);
+        Ok(seen)
+    }
+
+    fn elsewhere(&self) -> Result<&Arc<dyn Open>, String> {
+        self.elsewhere.as_ref().ok_or_else(|| "This node has no part in clusters.".to_owned())
+    }
+
+    fn unseal(&self, id: TargetId, cluster: &Cluster) -> Result<Option<Plain>, String> {
+        let Some(sealed) = &cluster.credentials else { return Ok(None) };
+        self.vault.unseal(&sealed_about(id), sealed).map(Some).map_err(|_| {
+            "Its credentials can not be read with the key of this installation any more. Set them \
+             anew under Targets."
+                .to_owned()
+        })
+    }
+}
+
+fn reached<'a>(
+    name: &'a str,
+    cluster: &'a Cluster,
+    plain: Option<&'a Plain>,
+    used: &'a [String],
+) -> Reached<'a> {
+    Reached {
+        name,
+        credentials: plain.map(Plain::expose),
+        context: cluster.context.as_deref(),
+        namespaces: &cluster.namespaces,
+        probe_image: cluster.probe_image.as_ref(),
+        used,
+    }
+}
+
+/// Opens what is there before anything is driven. What can not be reached does not hold it up.
+pub(crate) async fn begin(context: &Arc<Context>) -> anyhow::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    let fresh = context.targets.refresh().await.context("opening the targets")?;
+    attend(context, &mut tasks, fresh);
+    Ok(tasks)
+}
+
+/// Opens and closes until the engine stops.
+pub(crate) async fn run(context: Arc<Context>, mut tasks: JoinSet<()>) {
+    loop {
+        while tasks.try_join_next().is_some() {}
+        match context.targets.refresh().await {
+            Ok(fresh) => attend(&context, &mut tasks, fresh),
+            Err(error) => {
+                warn!(error = format!("{error:#}"), "Targets could not be looked for");
+            }
+        }
+        tokio::select! {
+            () = context.work.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            () = context.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Begins to listen to those who are new, and to ask them how they are.
+fn attend(context: &Arc<Context>, tasks: &mut JoinSet<()>, fresh: Vec<(TargetId, Opened)>) {
+    for (id, opened) in fresh {
+        if opened.again.is_none() {
+            info!(target.id = %id, "Target {} is opened", id.short());
+        }
+        let context = context.clone();
+        tasks.spawn(async move {
+            let attending = async {
+                tokio::join!(listen(&context, id, &opened.target), check(&context, id, &opened))
+            };
+            tokio::select! {
+                _ = attending => {}
+                () = opened.closed.cancelled() => {}
+                () = context.stopping.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// Passes on a target's hints that something of ours changed.
+async fn listen(context: &Context, id: TargetId, target: &Arc<dyn Target>) {
+    let mut hints = target.watch();
+    while let Some(hint) = hints.next().await {
+        match hint {
+            Hint::All => context.wake_all_on(id),
+            Hint::Of(placement) => context.wake_one(placement),
+        }
+    }
+}
+
+/// Notes again and again how a target is, for its page and for the board.
+async fn check(context: &Context, id: TargetId, opened: &Opened) {
+    loop {
+        let (answers, says) = ask(opened.target.as_ref()).await;
+        let noted = async {
+            let mut conn = context.pool.acquire().await.map_err(store::Error::from)?;
+            store::targets::note(&mut conn, id, opened.version, answers, &says).await
+        };
+        if let Err(error) = noted.await {
+            warn!(target.id = %id, %error, "What a target says could not be noted");
+        }
+        tokio::time::sleep(CHECK).await;
+    }
+}
+
+async fn ask(target: &dyn Target) -> (bool, String) {
+    match timeout(CHECK_WITHIN, target.check()).await {
+        Ok(Ok(facts)) => {
+            let refused = facts.findings.iter().find(|one| one.verdict == Verdict::Refuse);
+            match refused {
+                Some(finding) => (false, format!("{}: {}", finding.question, finding.detail)),
+                None => (true, facts.summary),
+            }
+        }
+        Ok(Err(error)) => (false, chain(&error)),
+        Err(_) => (false, format!("It did not answer in {} s.", CHECK_WITHIN.as_secs())),
+    }
+}
