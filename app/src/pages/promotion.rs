@@ -14,6 +14,7 @@ use crate::{
     live::{Topics, live},
 };
 use domain::{
+    build::view::{BuiltCommit, Commits},
     error::Problem,
     name::Name,
     policy::Policy,
@@ -149,7 +150,8 @@ fn Act(page: Page) -> impl IntoView {
 
 #[component]
 fn Changes(page: Page) -> impl IntoView {
-    let Page { cell, release, size_bytes, live_size_bytes, live_image, changes, .. } = page;
+    let Page { cell, release, size_bytes, live_size_bytes, live_image, commits, changes, .. } =
+        page;
     let Some(row) = release else { return ().into_any() };
     let policy = page.policy;
     let by_hand = policy.promote_by_hand;
@@ -210,6 +212,10 @@ fn Changes(page: Page) -> impl IntoView {
                     </div>
                 </dl>
             </section>
+            <section aria-labelledby="commits">
+                <h2 id="commits">"Commits"</h2>
+                <Between commits />
+            </section>
             <section aria-labelledby="settings">
                 <h2 id="settings">"Settings and limits"</h2>
                 {if changes.is_empty() {
@@ -254,6 +260,48 @@ fn becomes(before: Option<String>, after: String) -> String {
     match before {
         Some(before) if before != after => format!("{before} → {after}"),
         _ => after,
+    }
+}
+
+/// What was committed between what is live and what would be, as far as it was built here.
+#[component]
+fn Between(commits: Commits) -> impl IntoView {
+    let Commits { now, then, between, more } = commits;
+    let same = match (&now, &then) {
+        (Some(now), Some(then)) => now.commit == then.commit,
+        _ => false,
+    };
+    let said = match (&now, &then) {
+        (_, None) => Some("The image was not built here, so its commits are not known."),
+        _ if same => Some("The same commit is live there."),
+        (None, Some(_)) => {
+            Some("What is live there was not built here: only the new commit is known.")
+        }
+        _ => None,
+    };
+    let back = now.as_ref().zip(then.as_ref()).is_some_and(|(now, then)| then.number < now.number);
+    let rows = then.into_iter().chain(between).chain(now.filter(|_| !same));
+    view! {
+        {said.map(|said| view! { <p class="soft">{said}</p> })}
+        {back.then(|| view! { <p class="flag">"It is older than what is live there."</p> })}
+        <ol class="commits">{rows.map(|row| view! { <One row /> }).collect_view()}</ol>
+        {more.then(|| view! { <p class="faint">"There are more, which are not shown."</p> })}
+    }
+}
+
+#[component]
+fn One(row: BuiltCommit) -> impl IntoView {
+    let short = row.commit.chars().take(7).collect::<String>();
+    view! {
+        <li>
+            <span class="mono" title=row.commit>
+                {short}
+            </span>
+            <span class="wrap">{row.subject}</span>
+            <a class="soft" href=format!("/builds/{}", row.build)>
+                {format!("build {}", row.number)}
+            </a>
+        </li>
     }
 }
 

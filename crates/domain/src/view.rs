@@ -4,7 +4,7 @@
 //! is checked again.
 
 use crate::{
-    build::view::BuiltFrom,
+    build::view::{BuiltFrom, Commits},
     configuration::{Configuration, secret::SecretCard},
     environment::Environment,
     history::{Change, Origin},
@@ -233,6 +233,7 @@ pub struct PromotionPage {
     pub size_bytes: Option<u64>,
     pub live_size_bytes: Option<u64>,
     pub live_image: Option<String>,
+    pub commits: Commits,
     /// Image, spec and limits, against what is live there.
     pub changes: Vec<Change>,
     /// The variables of both environments by name, in order.

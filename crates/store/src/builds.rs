@@ -5,6 +5,7 @@
 //! has ended is kept from moving by the database.
 
 pub mod claims;
+pub mod commits;
 pub mod deploys;
 pub mod given;
 pub mod logs;

@@ -20,6 +20,7 @@ use domain::{
 };
 use store::{
     board::{Drawn, Which},
+    builds::commits,
     configurations,
     releases::{self, PlanParts},
 };
@@ -123,6 +124,9 @@ impl Control {
         let changes = part(next)
             .map(|next| changes::of_parts(part(live).map(bare).as_ref(), &bare(next)))
             .unwrap_or_default();
+        let commits = commits::between(&mut conn, live.map(|live| live.release), chosen)
+            .await
+            .or_problem(origin)?;
         let live_known = match live {
             Some(live) => releases::load(&mut conn, live.release).await.or_problem(origin)?,
             None => None,
@@ -148,6 +152,7 @@ impl Control {
             size_bytes,
             live_size_bytes: live_known.as_ref().map(|known| known.facts.size_bytes),
             live_image: live_known.map(|known| known.release.image.to_string()),
+            commits,
             changes,
             variables,
             policy: here.policy,

@@ -1,14 +1,19 @@
 //! Builds as people ask for them: who may, what is pinned, and what two clicks come to.
 
-use crate::world::{World, name};
+use crate::world::{World, facts, name};
 use control::{Asked, BuildWish, LogWish};
 use domain::{
-    build::{Ending, Phase, SIZE_BUDGET_BYTES, Source, log::BuildLine, view::BuildsFilter},
+    build::{
+        Ending, Phase, SIZE_BUDGET_BYTES, Source,
+        log::BuildLine,
+        view::{BuildsFilter, BuiltCommit},
+    },
     error::Problem,
     history::Deed,
-    id::{BuildId, NodeId, ServiceId},
+    id::{BuildId, NodeId, ReleaseId, ServiceId},
     log::{LINES_SHOWN, LogLine, find::Needle},
     name::Name,
+    release::Release,
     role::{Role, Scope},
     source::Recipe,
 };
@@ -303,4 +308,72 @@ async fn what_builds_are_given_goes_in_and_never_comes_out(pool: PgPool) {
     assert_eq!(set(&deployer, "third", 0).await, Ok(3));
     control.set_source_login(&deployer, stage.service, None, "").await.expect("dropped");
     assert!(control.build_given(&deployer, stage.service).await.expect("seen").login.is_none());
+}
+
+/// Builds a commit and makes a release of it, as a node would.
+async fn built(stage: &Stage, commit: char, tag: &str) -> ReleaseId {
+    stage.start(&stage.world.admin).await.expect("asked");
+    let held = stage.take().await;
+    let mut conn = stage.world.pool.acquire().await.expect("a connection");
+    let commit = commit.to_string().repeat(40).parse().expect("a commit");
+    let subject = format!("Say {tag}");
+    let saved = Saved { commit: Some(&commit), subject: Some(&subject), ..Saved::default() };
+    let moved = builds::advance(&mut conn, &held, Phase::Fetching, Phase::Building, &saved).await;
+    assert!(moved.expect("advanced"));
+    let facts = facts(tag);
+    let release = Release {
+        id: ReleaseId(Uuid::now_v7()),
+        service: stage.service,
+        name: tag.parse().expect("a name"),
+        image: facts.id.clone(),
+        reference: facts.reference.clone(),
+        spec: store::services::load(&mut conn, stage.service)
+            .await
+            .expect("read")
+            .expect("a service")
+            .spec,
+        made_at: time::OffsetDateTime::now_utc(),
+    };
+    let by = stage.world.admin.actor.id;
+    store::releases::add_built(&mut conn, &release, &facts, by, "Root", held.build)
+        .await
+        .expect("a release");
+    let saved = Saved { release: Some(release.id), facts: Some(&facts), ..Saved::default() };
+    let moved = builds::advance(&mut conn, &held, Phase::Building, Phase::Succeeded, &saved).await;
+    assert!(moved.expect("advanced"));
+    release.id
+}
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn the_commits_between_two_releases_are_those_that_were_built(pool: PgPool) {
+    let stage = Stage::new(pool).await;
+    let first = built(&stage, 'a', "1.0").await;
+    built(&stage, 'b', "1.1").await;
+    let held = {
+        stage.start(&stage.world.admin).await.expect("asked");
+        stage.take().await
+    };
+    stage.fail(&held).await;
+    built(&stage, 'b', "1.2").await;
+    let last = built(&stage, 'c', "2.0").await;
+    let elsewhere = stage.world.release(stage.service, "other").await;
+    let mut conn = stage.world.pool.acquire().await.expect("a connection");
+    let mut between = async |now, then| {
+        let found = builds::commits::between(&mut conn, now, then).await.expect("read");
+        let told = |of: &BuiltCommit| (of.number, of.subject.clone().unwrap_or_default());
+        let rows: Vec<_> = found.between.iter().map(told).collect();
+        (found.now.as_ref().map(told), rows, found.then.as_ref().map(told))
+    };
+    let row = |number, subject: &str| (number, subject.to_owned());
+
+    let forth = between(Some(first), Some(last)).await;
+    let back = between(Some(last), Some(first)).await;
+    let unknown = between(Some(elsewhere), Some(last)).await;
+    let only = between(None, Some(first)).await;
+
+    let middle = vec![row(4, "Say 1.2")];
+    assert_eq!(forth, (Some(row(1, "Say 1.0")), middle.clone(), Some(row(5, "Say 2.0"))));
+    assert_eq!(back, (Some(row(5, "Say 2.0")), middle, Some(row(1, "Say 1.0"))));
+    assert_eq!(unknown, (None, vec![], Some(row(5, "Say 2.0"))));
+    assert_eq!(only, (None, vec![], Some(row(1, "Say 1.0"))));
 }

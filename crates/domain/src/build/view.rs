@@ -338,3 +338,27 @@ pub struct BuiltFrom {
     pub commit: String,
     pub tag: Option<String>,
 }
+
+/// A commit that was built here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuiltCommit {
+    pub build: BuildId,
+    pub number: i32,
+    pub commit: String,
+    /// Its first line, where it is known: text of a stranger.
+    pub subject: Option<String>,
+    /// When the build was asked for.
+    #[serde(with = "time::serde::rfc3339")]
+    pub asked_at: OffsetDateTime,
+}
+
+/// The commits that lie between two releases, as far as they were built here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Commits {
+    pub now: Option<BuiltCommit>,
+    pub then: Option<BuiltCommit>,
+    /// Built after one and before the other, each commit once, newest first.
+    pub between: Vec<BuiltCommit>,
+    /// There are more than these.
+    pub more: bool,
+}
