@@ -166,6 +166,7 @@ mod tests {
             service_id: domain::id::ServiceId(Default::default()),
             asked: "main".to_owned(),
             commit: None,
+            subject: None,
             tag: None,
             phase,
             since: at,
