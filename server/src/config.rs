@@ -161,8 +161,8 @@ pub struct Given {
     #[arg(long, env = "PILOTHOUSE_BUILD_LOGS_MIB", value_name = "MIB", global = true)]
     pub build_logs_mib: Option<u32>,
 
-    /// Addresses that git and registries may lead to although they are this machine's own, link-local
-    /// or a metadata service: HOST, HOST:PORT, an address or a network. Default: none.
+    /// Addresses that git, registries and clusters may lead to although they are this machine's own,
+    /// link-local or a metadata service: HOST, HOST:PORT, an address or a network. Default: none.
     #[arg(
         long,
         env = "PILOTHOUSE_OUTGOING_ALLOW",

@@ -104,7 +104,7 @@ async fn machine() -> Machine {
         prefix,
         pool,
         grace: Duration::from_secs(2),
-        outgoing: targets::outgoing::Outgoing::default(),
+        outgoing: targets::outgoing::Outgoing::new(vec!["127.0.0.1".parse().expect("good")]),
     };
     let others: Name = format!("{prefix}-other").parse().expect("a name");
     let target = DockerTarget::new(options(0, prefix.clone())).expect("a driver");

@@ -20,7 +20,7 @@ use std::{
 };
 use targets::{
     Error, Target,
-    build::{BuildLimits, BuildOrder, Builder},
+    build::{BuildEvent, BuildLimits, BuildOrder, Builder},
     docker::{BuilderOptions, DockerBuilder, DockerTarget, Options},
     git,
     outgoing::Outgoing,
@@ -538,7 +538,6 @@ async fn last_event(builder: &DockerBuilder, order: &BuildOrder) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_base_image_is_fetched_with_the_login_of_its_registry_and_of_no_other() {
     let (registry, other, engine) = (Registry::start().await, Registry::start().await, engine());
-    let image = image(&engine).await;
     let base = registry.repository("demo/base");
     let tree = registry.dir.join("tree");
     std::fs::create_dir_all(&tree).expect("a directory");
@@ -546,12 +545,6 @@ async fn a_base_image_is_fetched_with_the_login_of_its_registry_and_of_no_other(
     for classic in [false, true] {
         let word = if classic { "classic" } else { "buildkit" };
         let builder = builder(classic, &registry.dir);
-        // An image of its own: what an engine has, it does not fetch.
-        let digest = send(&engine, &image, &base, &[word], PASSWORD).await.0.expect("pushed");
-        let recipe =
-            format!("ARG FROM={base}\nFROM ${{FROM}}@{digest}\nLABEL test={}\n", Uuid::now_v7());
-        std::fs::write(tree.join("Dockerfile"), recipe).expect("written");
-        let stored = [registry.address(), other.address(), "ghcr.io".parse().expect("good")];
         let mut order = BuildOrder {
             build: BuildId(Uuid::now_v7()),
             tree: tree.clone(),
@@ -562,6 +555,18 @@ async fn a_base_image_is_fetched_with_the_login_of_its_registry_and_of_no_other(
             tags: Vec::new(),
             limits: BuildLimits::default(),
         };
+        // An image of its own: what an engine has, or has fetched before, it does not fetch.
+        let of_its_own = format!("FROM {IMAGE}\nLABEL base={}\n", Uuid::now_v7());
+        std::fs::write(tree.join("Dockerfile"), of_its_own).expect("written");
+        let made = builder.build(order.clone()).collect::<Vec<_>>().await.pop();
+        let Some(Ok(BuildEvent::Done(made))) = made else { panic!("{word}: {made:?}") };
+        let digest = send(&engine, &made.id, &base, &[word], PASSWORD).await.0.expect("pushed");
+        builder.forget(order.build).await.expect("forgotten");
+        order.build = BuildId(Uuid::now_v7());
+        let recipe =
+            format!("ARG FROM={base}\nFROM ${{FROM}}@{digest}\nLABEL test={}\n", Uuid::now_v7());
+        std::fs::write(tree.join("Dockerfile"), recipe).expect("written");
+        let stored = [registry.address(), other.address(), "ghcr.io".parse().expect("good")];
 
         let named = builder.bases(&tree, &order.recipe, &stored).await.expect("read");
         assert_eq!(named, [registry.address()], "{word}");

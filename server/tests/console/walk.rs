@@ -177,7 +177,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/builds/edit-source", "", "- ? x x + + +"),
     ("POST /api/builds/given", "", "- ? + + + + +"),
     ("POST /api/builds/set-secret", "", "- ? x x + + +"),
-    ("POST /api/builds/remove-secret", "", "- ? x x + + +"),
+    ("POST /api/builds/remove-secret", "", "- ? x x ? ? ?"),
     ("POST /api/builds/set-login", "", "- ? x x + + +"),
     // What they did and used.
     ("POST /api/samples/service", "open", "- ? + + + + +"),
