@@ -209,7 +209,7 @@ test('a build is cancelled really, searched and taken away; another names the st
   await ana.enters(page.context());
   await page.goto(`/builds/${id}`);
   await hydrated(page);
-  await expect(page.getByText('begun 31747')).toBeVisible({ timeout: 30_000 });
+  await expect(page.getByText('begun 31747', { exact: true })).toBeVisible({ timeout: 30_000 });
   expect(await runs('31747')).toBe(true);
 
   await page.getByRole('button', { name: 'Cancel', exact: true }).click();

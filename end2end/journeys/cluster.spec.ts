@@ -36,6 +36,8 @@ test.use({
   fresh: ['cluster', { scope: 'worker' }],
 });
 
+test.skip(process.env.PILOTHOUSE_TEST_CLUSTER === 'none', 'nothing is tested on Kubernetes here');
+
 test.beforeAll(async () => makeImages());
 
 const ENVIRONMENT = 'rehearsal';
