@@ -53,6 +53,7 @@ async function pushes(person: Person, release: string): Promise<void> {
 }
 
 test('a cluster is connected, a version rolled out on it under load, and the old one brought back', async ({ pilothouse, cluster, registry, page }) => {
+  test.setTimeout(180_000);
   const prefix = `e2e-${randomBytes(4).toString('hex')}`;
   const namespace = `${prefix}-${ENVIRONMENT}`;
   await cluster.namespace(namespace, { 'limits.memory': '512Mi', 'limits.cpu': '4' });
@@ -101,8 +102,10 @@ test('a cluster is connected, a version rolled out on it under load, and the old
   await test.step('pushed, it goes live by the same button as everywhere', async () => {
     await page.goto('/projects/demo/services/shop');
     await hydrated(page);
-    const place = page.getByRole('listitem').filter({ hasText: ENVIRONMENT });
-    await place.getByRole('button', { name: 'Deploy 1.0.0' }).or(place.getByRole('button', { name: 'Deploy' })).first().click();
+    await page.getByRole('listitem', { name: ENVIRONMENT }).getByRole('button', { name: 'Deploy' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Release').selectOption('1.0.0');
+    await dialog.getByRole('button', { name: 'Deploy' }).click();
     await page.waitForURL(/\/rollouts\//);
     await expect(page.getByText(`1.0.0 is live in ${ENVIRONMENT}`)).toBeVisible({ timeout: 60_000 });
   });

@@ -75,7 +75,7 @@ test('what a kubeconfig may not have is refused by its name, and nothing of it i
     await form.getByLabel('Name', { exact: true }).fill('staging-cluster');
     await form.getByLabel('Kubeconfig').fill(text);
     await form.getByRole('button', { name: 'Connect it' }).click();
-    await expect(form.getByText(says), what).toBeVisible();
+    await expect(form.getByRole('alert').getByText(says), what).toBeVisible();
     await expect(form.getByText(TOKEN), what).toHaveCount(0);
   }
   // Without scripts it comes back with the name, and without what was pasted.

@@ -227,14 +227,12 @@ fn Edit(id: TargetId, name: String, card: ClusterCard, acts: Acts) -> impl IntoV
 /// The context, the namespaces and the image of the witness.
 #[component]
 fn Chosen(id: TargetId, card: ClusterCard, acts: Acts) -> impl IntoView {
-    let contexts = (!card.contexts.is_empty()).then(|| {
-        let options = card.contexts.iter().map(|one| (one.clone(), one.clone())).collect();
-        let value = card.context.clone().unwrap_or_default();
-        view! { <Choice name="context" label="Context" options value /> }
-    });
+    let options: Vec<_> = card.contexts.iter().map(|one| (one.clone(), one.clone())).collect();
+    let value = card.context.clone().unwrap_or_default();
     view! {
         <Form action=acts.choose hidden=vec![("target", id.to_string())] stays=true>
-            {contexts}
+            {(!options.is_empty())
+                .then(|| view! { <Choice name="context" label="Context" options value /> })}
             <Field
                 name="namespaces"
                 label="Namespaces"

@@ -48,6 +48,8 @@ pub struct Plan {
     pub release_name: ReleaseName,
     pub configuration: ConfigurationId,
     pub image: ContentId,
+    /// Whom the image names as its user; empty where it names nobody, which is root.
+    pub image_user: String,
     /// Where a target that fetches images by itself gets it from. `None`: no registry is known to
     /// have it.
     pub pull: Option<Pull>,
@@ -59,6 +61,21 @@ pub struct Plan {
     pub size: u16,
     /// Whether the environment's policy lets an image run as root.
     pub root_allowed: bool,
+}
+
+impl Plan {
+    /// As whom its instances run: whom the service says, else whom the image names.
+    #[must_use]
+    pub fn user(&self) -> String {
+        self.spec.user.map_or_else(|| self.image_user.clone(), |uid| format!("{uid}:{uid}"))
+    }
+}
+
+/// Whether that user is root, by number, by name, or because nothing is said.
+#[must_use]
+pub fn is_root(user: &str) -> bool {
+    let user = user.split(':').next().unwrap_or_default().trim();
+    user.is_empty() || user == "root" || user.parse::<u64>() == Ok(0)
 }
 
 /// An image in a registry, by what it is there.

@@ -170,6 +170,7 @@ async fn could_i(
         release_name: parts.release.name,
         configuration: parts.configuration.id,
         image: parts.release.image,
+        image_user: parts.user,
         pull: None,
         spec: parts.release.spec,
         // Whether there is room is asked without what instances are told.

@@ -145,6 +145,7 @@ pub(crate) fn plan(
         release_name: parts.release.name,
         configuration: parts.configuration.id,
         image: parts.release.image,
+        image_user: parts.user,
         pull: None,
         spec: parts.release.spec,
         variables,

@@ -17,6 +17,8 @@ use time::OffsetDateTime;
 pub struct PlanParts {
     pub release: Release,
     pub configuration: Configuration,
+    /// Whom the image names as its user; empty where it names nobody.
+    pub user: String,
     /// Not deployed any more. A rollback may still go back to it.
     pub retired: bool,
 }
@@ -43,12 +45,13 @@ pub async fn plan_parts_of(conn: &mut Conn, pairs: &[Pair]) -> Result<Vec<PlanPa
         select
             r.id as "id: ReleaseId", r.service_id as "service: ServiceId", r.name, r.image_id,
             r.reference, r.spec as "spec: Json<ServiceSpec>", r.made_at,
-            r.retired_at is not null as "retired!",
+            r.retired_at is not null as "retired!", i.facts as "facts: Json<ImageFacts>",
             c.id as "configuration: ConfigurationId", c.number,
             c.variables as "variables: Json<Variables>", c.secrets as "secrets: Json<Secrets>",
             c.limits as "limits: Json<Limits>"
         from unnest($1::uuid[], $2::uuid[]) with ordinality as w (release_id, configuration_id, place)
         join releases r on r.id = w.release_id
+        join images i on i.id = r.image_id
         join configurations c on c.id = w.configuration_id
         order by w.place
         "#,
@@ -76,6 +79,7 @@ pub async fn plan_parts_of(conn: &mut Conn, pairs: &[Pair]) -> Result<Vec<PlanPa
                     secrets: row.secrets.0,
                     limits: row.limits.0,
                 },
+                user: row.facts.0.user,
                 retired: row.retired,
             })
         })

@@ -23,11 +23,7 @@ pub(super) fn user(plan: &Plan, image_user: &str) -> String {
     plan.spec.user.map_or_else(|| image_user.to_owned(), |uid| format!("{uid}:{uid}"))
 }
 
-/// Whether that user is root, by number, by name, or because nothing is said.
-pub(super) fn is_root(user: &str) -> bool {
-    let user = user.split(':').next().unwrap_or_default().trim();
-    user.is_empty() || user == "root" || user.parse::<u64>() == Ok(0)
-}
+pub(super) use domain::target::is_root;
 
 /// The container of one instance in the network `network` (its id).
 pub(super) fn body(

@@ -56,6 +56,7 @@ pub fn plan(place: &Place, size: u16) -> Plan {
         release_name: "1.0.0".parse().expect("a name"),
         configuration: ConfigurationId(id()),
         image: format!("sha256:{}", "a".repeat(64)).parse().expect("a content id"),
+        image_user: "65532".to_owned(),
         pull: None,
         spec: ServiceSpec {
             exposure: Exposure::Http { port: 8080 },

@@ -5,7 +5,7 @@
 use super::{changed::Made, names, names::Names};
 use domain::{
     slot::Slot,
-    target::{Claim, Login, Place, Plan, Pull},
+    target::{Claim, Login, Place, Plan, Pull, is_root},
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -134,7 +134,9 @@ fn pod_labels(plan: &Plan, installation: Uuid, slot: Slot) -> BTreeMap<String, S
 
 fn pod(plan: &Plan, pull: &Pull, slot: Slot, installation: Uuid, grace: Duration) -> Value {
     let mut security = json!({
-        "runAsNonRoot": !plan.root_allowed,
+        // Only what really runs as root is let: a way back is open to it whatever the policy says now, and
+        // the rest must not be taken for it by a namespace that is strict.
+        "runAsNonRoot": !(plan.root_allowed && is_root(&plan.user())),
         "seccompProfile": { "type": "RuntimeDefault" },
     });
     if let Some(user) = plan.spec.user {

@@ -11,7 +11,7 @@ use super::{
 use crate::{Error, Result, docker::gib};
 use domain::{
     slot::Slot,
-    target::{Claim, Finding, Plan, Verdict},
+    target::{Claim, Finding, Plan, Verdict, is_root},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -91,17 +91,17 @@ fn image(plan: &Plan) -> Finding {
 
 fn user(plan: &Plan) -> Finding {
     let question = "Runs as an ordinary user";
-    match (plan.spec.user, plan.root_allowed) {
-        (Some(0), false) => finding(
+    let user = plan.user();
+    match (is_root(&user), plan.root_allowed) {
+        (true, false) => finding(
             question,
             Verdict::Refuse,
-            "the service says root, and the policy does not allow it: set another user",
+            "it would run as root, and the policy does not allow it: set another user",
         ),
-        (_, true) => finding(question, Verdict::Warn, "may run as root, which the policy allows"),
-        (Some(user), false) => finding(question, Verdict::Pass, format!("user {user}")),
-        (None, false) => {
-            finding(question, Verdict::Pass, "the cluster starts no image that runs as root")
+        (true, true) => {
+            finding(question, Verdict::Warn, "it runs as root, which the policy allows")
         }
+        (false, _) => finding(question, Verdict::Pass, format!("user {user}")),
     }
 }
 
