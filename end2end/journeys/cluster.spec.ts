@@ -56,7 +56,7 @@ test('a cluster is connected, a version rolled out on it under load, and the old
   test.setTimeout(180_000);
   const prefix = `e2e-${randomBytes(4).toString('hex')}`;
   const namespace = `${prefix}-${ENVIRONMENT}`;
-  await cluster.namespace(namespace, { 'limits.memory': '512Mi', 'limits.cpu': '4' });
+  await cluster.namespace(namespace, { 'limits.memory': '1Gi', 'limits.cpu': '8' });
   const ana = await Person.admin(pilothouse);
   await ana.enters(page.context());
 

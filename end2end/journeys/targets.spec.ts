@@ -64,7 +64,8 @@ async function looksGood(page: Page, accessible: (page: Page) => Promise<void>, 
   }
 }
 
-test('what a kubeconfig may not have is refused by its name, and nothing of it is stored', async ({ pilothouse, page, another }) => {
+test('what a kubeconfig may not have is refused by its name, and nothing of it is stored', async ({ pilothouse, page, another, consoleWatch }) => {
+  consoleWatch.expect(/status of 422/);
   const ana = await Person.admin(pilothouse);
   const before = (await ana.call<Targets>('targets/page')).targets.length;
   await ana.enters(page.context());
