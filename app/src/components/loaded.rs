@@ -26,7 +26,9 @@ where
                 let draw = draw.clone();
                 Suspend::new(async move {
                     match page.await {
-                        Ok(view) => draw(view),
+                        // Drawn when it is put in its place, not before: what is asked for anew in between
+                        // ends this run and disposes of all that it made, which then would be shown.
+                        Ok(view) => (move || untrack(|| draw(view.clone()))).into_any(),
                         Err(error) => view! { <FailedPage problem=error.0 headed /> }.into_any(),
                     }
                 })

@@ -124,8 +124,13 @@ fn Loaded(#[prop(into)] of: Signal<Option<Of>>, title: &'static str) -> impl Int
         <Transition>
             {move || Suspend::new(async move {
                 match (past.await, of.get_untracked()) {
+                    // Drawn when it is put in its place, as pages are.
                     (Ok(past), Some(of)) => {
-                        view! { <Shown past of title table /> }.into_any()
+                        (move || {
+                            let (past, of) = (past.clone(), of.clone());
+                            untrack(|| view! { <Shown past of title table /> })
+                        })
+                            .into_any()
                     }
                     // The page itself says what is not there.
                     (Err(ApiError(Problem::NotFound { .. } | Problem::SignedOut)), _) | (_, None) => {
