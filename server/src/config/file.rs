@@ -7,7 +7,7 @@ use std::path::Path;
 pub const FILE: &str = "pilothouse.toml";
 
 /// Variables that begin like ours and are read by the router or by the make targets.
-const OF_OTHERS: &[&str] = &["PILOTHOUSE_CACHE"];
+const OF_OTHERS: &[&str] = &["PILOTHOUSE_CACHE", "PILOTHOUSE_CLUSTER_CACHE"];
 const OF_THE_ROUTER: &str = "PILOTHOUSE_ROUTER_";
 
 /// Reads a file. `None`: it is not there, which is fine unless it was named.

@@ -20,7 +20,7 @@ use super::{
 use crate::Result;
 use domain::{
     slot::Slot,
-    target::{Claim, Place, Plan, Pull},
+    target::{Claim, Place, Plan, Pull, is_root},
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::{
@@ -154,9 +154,9 @@ fn may_fill(
     if plan.spec.exposure.port().is_some() && route.is_none() && !first {
         return Err(target.lost());
     }
-    if plan.spec.user == Some(0) && !plan.root_allowed {
+    if is_root(&plan.user()) && !plan.root_allowed {
         return Err(target.errors.refused(
-            "the service runs as root, and the environment does not allow that. Give it another \
+            "it would run as root, and the environment does not allow that. Give it another \
              user, or whoever administers the environment can allow it.",
         ));
     }
