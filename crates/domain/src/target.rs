@@ -328,6 +328,7 @@ pub struct Usage {
     /// Since the instance started.
     pub received_bytes: u64,
     pub sent_bytes: u64,
+    /// Nought where nobody has counted them yet.
     pub processes: u32,
 }
 

@@ -106,9 +106,10 @@ pub async fn what_instances_use_is_seen_from_the_second_round_on(h: &dyn Harness
     let places = [place.clone(), empty.clone()];
     let id = observed(h, &place).await.slots.blue[0].id.clone();
 
-    let used = until("there are samples", || async {
+    // A kubelet may have looked at the pod last before its program ran.
+    let used = until("there is a sample of a running program", || async {
         let used = h.target().usage(&places).await.expect("asked");
-        (!used[0].1.is_empty()).then_some(used)
+        used[0].1.iter().any(|one| one.processes > 0).then_some(used)
     })
     .await;
 
@@ -120,7 +121,7 @@ pub async fn what_instances_use_is_seen_from_the_second_round_on(h: &dyn Harness
     assert_eq!((used[0].1.len(), used[1].1.len()), (1, 0));
     assert_eq!((&one.instance, one.memory_limit_bytes), (&id, plan.limits.memory_bytes));
     assert!(one.memory_bytes > 0 && one.memory_bytes < one.memory_limit_bytes, "{one:?}");
-    assert!(one.processes >= 1 && (0.0..400.0).contains(&one.cpu_percent), "{one:?}");
+    assert!((0.0..400.0).contains(&one.cpu_percent), "{one:?}");
 }
 
 pub async fn a_change_is_hinted_at(h: &dyn Harness) {
