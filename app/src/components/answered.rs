@@ -1,7 +1,10 @@
 //! What came of an inquiry, under the thing that was asked about. A page may have many such things;
 //! its address says which one was meant.
 
-use crate::{api::Answer, components::gates::Findings};
+use crate::{
+    api::Answer,
+    components::{gates::Findings, loaded::Awaited},
+};
 use domain::view::{InquiryAnswer, InquiryPage};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -18,11 +21,12 @@ pub fn Answered(
     waits: &'static str,
 ) -> impl IntoView {
     let query = use_query_map();
-    let draw = move |found: Option<InquiryPage>| {
+    let draw = move |found: Answer<Option<InquiryPage>>| {
         if query.read_untracked().get(of).as_deref() != Some(is.as_str()) {
             return ().into_any();
         }
-        match found.map(|found| found.answer) {
+        // An inquiry that is not there is one that has expired.
+        match found.ok().flatten().map(|found| found.answer) {
             None => ().into_any(),
             Some(InquiryAnswer::Findings { findings }) => {
                 view! { <Findings findings /> }.into_any()
@@ -40,14 +44,6 @@ pub fn Answered(
         }
     };
     view! {
-        <Transition>
-            {move || {
-                let draw = draw.clone();
-                Suspend::new(async move {
-                    // An inquiry that is not there is one that has expired.
-                    draw(inquiry.await.ok().flatten())
-                })
-            }}
-        </Transition>
+        <Awaited of=inquiry draw />
     }
 }

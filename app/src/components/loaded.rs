@@ -1,11 +1,10 @@
-//! A page that waits for its view, draws it, and says what is wrong where there is none.
+//! What waits for something of the server, draws it, and says what is wrong where there is none.
 
 use super::failure::FailedPage;
 use crate::api::Answer;
-use leptos::prelude::*;
+use leptos::{children::ViewFnOnce, prelude::*};
 
-/// Draws `page` with `draw` as soon as it is there, and again each time it is loaded again; until
-/// then what was there stays.
+/// A whole page: `draw` draws its view, and a failure is a page of its own.
 #[component]
 pub fn Loaded<T, Draw>(
     page: Resource<Answer<T>>,
@@ -18,19 +17,35 @@ where
     T: Clone + Send + Sync + 'static,
     Draw: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
 {
+    let draw = move |answer: Answer<T>| match answer {
+        Ok(view) => draw(view),
+        Err(error) => view! { <FailedPage problem=error.0 headed /> }.into_any(),
+    };
+    let loading = || view! { <p class="soft">"Loading …"</p> };
+    view! { <Awaited of=page draw fallback=loading /> }
+}
+
+/// Draws `of` with `draw` as soon as it is there, and again each time it is loaded again; until
+/// then what was there stays.
+#[component]
+pub fn Awaited<T, Draw>(
+    of: Resource<T>,
+    draw: Draw,
+    #[prop(optional, into)] fallback: ViewFnOnce,
+) -> impl IntoView
+where
+    T: Clone + Send + Sync + 'static,
+    Draw: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+{
     view! {
-        <Transition fallback=|| {
-            view! { <p class="soft">"Loading …"</p> }
-        }>
+        <Transition fallback>
             {move || {
                 let draw = draw.clone();
                 Suspend::new(async move {
-                    match page.await {
-                        // Drawn when it is put in its place, not before: what is asked for anew in between
-                        // ends this run and disposes of all that it made, which then would be shown.
-                        Ok(view) => (move || untrack(|| draw(view.clone()))).into_any(),
-                        Err(error) => view! { <FailedPage problem=error.0 headed /> }.into_any(),
-                    }
+                    let found = of.await;
+                    // Drawn when it is put in its place, not before: what is asked for anew in between
+                    // ends this run and disposes of all that it made, which then would be shown.
+                    move || untrack(|| draw(found.clone()))
                 })
             }}
         </Transition>

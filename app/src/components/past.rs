@@ -13,7 +13,7 @@ mod table;
 use crate::{
     api::{Answer, ApiError, samples},
     clock::clock,
-    components::slot::SlotMark,
+    components::{loaded::Awaited, slot::SlotMark},
     live::{Connection, live},
 };
 use domain::{
@@ -120,35 +120,21 @@ fn Loaded(#[prop(into)] of: Signal<Option<Of>>, title: &'static str) -> impl Int
             }
         },
     );
-    view! {
-        <Transition>
-            {move || Suspend::new(async move {
-                match (past.await, of.get_untracked()) {
-                    // Drawn when it is put in its place, as pages are.
-                    (Ok(past), Some(of)) => {
-                        (move || {
-                            let (past, of) = (past.clone(), of.clone());
-                            untrack(|| view! { <Shown past of title table /> })
-                        })
-                            .into_any()
-                    }
-                    // The page itself says what is not there.
-                    (Err(ApiError(Problem::NotFound { .. } | Problem::SignedOut)), _) | (_, None) => {
-                        ().into_any()
-                    }
-                    (Err(error), _) => {
-                        view! {
-                            <section class="past">
-                                <h2>{title}</h2>
-                                <p class="refusal">{error.to_string()}</p>
-                            </section>
-                        }
-                            .into_any()
-                    }
-                }
-            })}
-        </Transition>
-    }
+    let draw = move |past| match (past, of.get_untracked()) {
+        (Ok(past), Some(of)) => view! { <Shown past of title table /> }.into_any(),
+        // The page itself says what is not there.
+        (Err(ApiError(Problem::NotFound { .. } | Problem::SignedOut)), _) | (_, None) => {
+            ().into_any()
+        }
+        (Err(error), _) => view! {
+            <section class="past">
+                <h2>{title}</h2>
+                <p class="refusal">{error.to_string()}</p>
+            </section>
+        }
+        .into_any(),
+    };
+    view! { <Awaited of=past draw /> }
 }
 
 #[component]

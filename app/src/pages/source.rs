@@ -17,7 +17,7 @@ use crate::{
         field::{Checkbox, Field, TextField, reads},
         form::{Form, Send},
         inquiry,
-        loaded::Loaded,
+        loaded::{Awaited, Loaded},
         when::Ago,
     },
     format,
@@ -429,21 +429,16 @@ fn Guessed(guess: RecipeGuess) -> impl IntoView {
 /// Branches and tags for the fields of this page.
 #[component]
 fn Names(inquiry: Resource<Answer<Option<InquiryPage>>>) -> impl IntoView {
+    let draw = |found: Answer<Option<InquiryPage>>| match found {
+        Ok(Some(InquiryPage { answer: InquiryAnswer::Refs(refs), .. })) => offered(&refs)
+            .map(|name| view! { <option value=name></option> })
+            .collect_view()
+            .into_any(),
+        _ => ().into_any(),
+    };
     view! {
         <datalist id=OFFERED>
-            <Transition>
-                {move || Suspend::new(async move {
-                    match inquiry.await {
-                        Ok(Some(InquiryPage { answer: InquiryAnswer::Refs(refs), .. })) => {
-                            offered(&refs)
-                                .map(|name| view! { <option value=name></option> })
-                                .collect_view()
-                                .into_any()
-                        }
-                        _ => ().into_any(),
-                    }
-                })}
-            </Transition>
+            <Awaited of=inquiry draw />
         </datalist>
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     components::{
         build_form::{self, BuildForms, OFFERED},
         builds::{BuildTable, Outcome, Refs, named, place},
+        loaded::Awaited,
     },
     live::live,
 };
@@ -51,14 +52,8 @@ pub fn provide() {
 #[component]
 pub fn Source() -> impl IntoView {
     let Some(Loaded(page)) = use_context::<Loaded>() else { return ().into_any() };
-    view! {
-        <Transition>
-            {move || Suspend::new(async move {
-                page.await.map(|page| view! { <Section page /> })
-            })}
-        </Transition>
-    }
-    .into_any()
+    let draw = |page: Option<Page>| page.map(|page| view! { <Section page /> }).into_any();
+    view! { <Awaited of=page draw /> }.into_any()
 }
 
 #[component]
