@@ -4,7 +4,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mkdir } from 'node:fs/promises';
 import type { Locator, Page } from '@playwright/test';
 import { Demo, QUICK } from '../support/demo.ts';
 import { exampleFiles, GitServer, shellImage, stagedFiles, type Repository } from '../support/git.ts';
@@ -90,9 +89,6 @@ async function ends(person: Person, id: string, phase: string, seconds = 60): Pr
   expect(page?.row.phase, JSON.stringify(page?.row.ending)).toBe(phase);
   return page as BuildPage;
 }
-
-const reaches = (person: Person, id: string, phase: string) =>
-  until(`build ${id} is ${phase}`, 30, async () => (await seen(person, id)).row.phase === phase);
 
 const wrote = (person: Person, id: string, words: string) =>
   until(`build ${id} writes ${words}`, 30, async () => !!(await seen(person, id)).log?.lines.some((line) => line.text.includes(words)));
@@ -200,6 +196,36 @@ test('two people: from a git address to what runs, in one go', async ({ pilothou
   await page.goto(`/releases/${built.row.release!.id}`);
   await expect(page.getByRole('link', { name: 'build 1', exact: true })).toBeVisible();
   await expect(page.getByText(repository.url)).toBeVisible();
+});
+
+test('the page of the next environment tells the commits that would come there', async ({ pilothouse, page, looksGood }) => {
+  const ana = await Person.admin(pilothouse);
+  const built = await Built.add(pilothouse, ana, 'onward', exampleFiles('1.0.0'));
+  const { demo, repository } = built;
+  const release = async () => (await ends(ana, await built.starts(), 'succeeded')).row.release!;
+  const shows = async () => {
+    await page.goto('/projects/demo/services/onward/promote/staging');
+    await hydrated(page);
+    return page.getByRole('region', { name: 'Commits' });
+  };
+  const first = await release();
+  await demo.ends(await demo.deploys(first.id));
+  await ana.enters(page.context());
+  await expect((await shows()).getByRole('listitem')).toHaveText([/Begin/]);
+  await expect(page.getByText('What is live there was not built here')).toHaveCount(0);
+  await demo.ends(await demo.deploys(first.id, 'staging'));
+
+  const between = await repository.commit('Count what was greeted', { 'notes.txt': 'counted' });
+  await release();
+  const last = await repository.commit('Greet <b>loudly</b>', exampleFiles('1.1.0'));
+  await demo.ends(await demo.deploys((await release()).id));
+  const commits = await shows();
+  await expect(commits.getByRole('listitem')).toHaveText([
+    new RegExp(`^${last.slice(0, 7)} ?Greet <b>loudly</b> ?build 3$`),
+    new RegExp(`^${between.slice(0, 7)} ?Count what was greeted ?build 2$`),
+    /Begin ?build 1$/,
+  ]);
+  await looksGood(page, 'promotion');
 });
 
 test('a build is cancelled really, searched and taken away; another names the step that failed', async ({ pilothouse, page }) => {
@@ -473,7 +499,7 @@ test.describe('without scripts', () => {
   });
 });
 
-test('the pages of builds are drawn for every eye', async ({ pilothouse, page, accessible }, testInfo) => {
+test('the pages of builds are drawn for every eye', async ({ pilothouse, page, looksGood }) => {
   const ana = await Person.admin(pilothouse);
   const { rows } = await ana.call<{ rows: { id: string; phase: string }[] }>('builds/list', {});
   const failed = rows.find((row) => row.phase === 'failed')!;
@@ -493,20 +519,9 @@ test('the pages of builds are drawn for every eye', async ({ pilothouse, page, a
     'build-all': '/projects/demo/builds',
     source: '/projects/demo/services/sealed/source',
   };
-  const folder = join(testInfo.project.outputDir, 'pages');
-  await mkdir(folder, { recursive: true });
   for (const [name, path] of Object.entries(paths)) {
     await page.goto(path);
     await hydrated(page);
-    for (const [width, size] of Object.entries({ wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } })) {
-      await page.setViewportSize(size);
-      for (const colorScheme of ['dark', 'light'] as const) {
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await accessible(page);
-        const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        expect(wider, `${name} is wider than the window by`).toBe(0);
-        await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
-      }
-    }
+    await looksGood(page, name);
   }
 });

@@ -1,8 +1,7 @@
 // What instances write: followed by two at once, paused, found, taken away, and still there when the
 // instance is not.
 
-import { readFile, mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { Page } from '@playwright/test';
 import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
 import { containers, removeNamed, writes } from '../support/docker.ts';
@@ -30,7 +29,7 @@ async function follows(page: Page, path: string): Promise<void> {
   await expect(page.getByRole('banner').getByText(/^live/)).toBeVisible();
 }
 
-test('what an instance writes is read as it was meant, by two at once', async ({ pilothouse, page, another, accessible }, testInfo) => {
+test('what an instance writes is read as it was meant, by two at once', async ({ pilothouse, page, another, looksGood }) => {
   const ana = await Person.admin(pilothouse);
   const demo = await Demo.add(pilothouse, ana, 'talks');
   await demo.ends(await demo.deploys(await demo.release(IMAGES.v1)));
@@ -66,19 +65,8 @@ test('what an instance writes is read as it was meant, by two at once', async ({
   }
   expect(await page.locator('.lines img, .lines b').count(), 'nothing that was written is markup').toBe(0);
 
-  const folder = join(testInfo.project.outputDir, 'pages');
-  await mkdir(folder, { recursive: true });
   await page.getByRole('log').evaluate((list) => list.scrollTo(0, 0));
-  for (const [width, size] of Object.entries({ wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } })) {
-    await page.setViewportSize(size);
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await accessible(page);
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(wider, 'wider than the window by').toBe(0);
-      await page.screenshot({ path: join(folder, `logs-${width}-${colorScheme}.png`) });
-    }
-  }
+  await looksGood(page, 'logs');
 });
 
 test('one can pause, find and take away, and a flood drowns nobody', async ({ pilothouse, page }, testInfo) => {

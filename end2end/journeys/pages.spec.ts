@@ -1,7 +1,5 @@
 // Every page as it looks and is used: wide and narrow, dark and light, by keyboard, without scripts.
 
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
 import { until } from '../support/machine.ts';
@@ -17,21 +15,6 @@ const WIDTHS = { wide: { width: 1440, height: 900 }, phone: { width: 390, height
 
 /** A place and a word that must be on it. */
 type Place = [name: string, path: string, word: string];
-
-/** Draws a page in all four ways; each is kept as a picture. */
-async function looksGood(page: Page, accessible: (page: Page) => Promise<void>, name: string, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  for (const [width, size] of Object.entries(WIDTHS)) {
-    await page.setViewportSize(size);
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await accessible(page);
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(wider, `${name} at ${size.width} px is wider than the window by`).toBe(0);
-      await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-}
 
 /** Walks the page with Tab: each control is reached, in turn, and can be seen to be. */
 async function reachedByTab(page: Page, name: string): Promise<void> {
@@ -66,26 +49,23 @@ async function reachedByTab(page: Page, name: string): Promise<void> {
   expect({ missed, unseen }, `by keyboard on ${name}`).toEqual({ missed: [], unseen: [] });
 }
 
-async function checkAll(page: Page, accessible: (page: Page) => Promise<void>, folder: string, places: Place[]): Promise<void> {
+async function checkAll(page: Page, looksGood: (page: Page, name: string) => Promise<void>, places: Place[]): Promise<void> {
   for (const [name, path, word] of places) {
     await test.step(name, async () => {
       await page.goto(path);
       await hydrated(page);
       await expect(page.locator('main')).toContainText(word);
-      await looksGood(page, accessible, name, folder);
+      await looksGood(page, name);
       await reachedByTab(page, name);
     });
   }
 }
 
-const pictures = (outputDir: string) => join(outputDir, 'pages');
-
-test('pages that nobody has filled yet', async ({ pilothouse, page, accessible, consoleWatch }, testInfo) => {
+test('pages that nobody has filled yet', async ({ pilothouse, page, consoleWatch, looksGood }) => {
   test.setTimeout(120_000);
   consoleWatch.expect(/status of 404/);
-  const folder = pictures(testInfo.project.outputDir);
   const first = new URL(pilothouse.firstAdminLink());
-  await checkAll(page, accessible, folder, [
+  await checkAll(page, looksGood, [
     ['first-admin', first.pathname + first.search, 'The first admin'],
     ['first-admin-without-token', '/first-admin', 'one-time token'],
     ['invitation-without-token', '/invitation', 'no invitation of this console'],
@@ -93,7 +73,7 @@ test('pages that nobody has filled yet', async ({ pilothouse, page, accessible, 
   ]);
   const ana = await Person.admin(pilothouse);
   await ana.enters(page.context());
-  await checkAll(page, accessible, folder, [
+  await checkAll(page, looksGood, [
     ['board-empty', '/', 'Bring your first service here'],
     ['history-new', '/history', 'Ana'],
     ['history-nothing', '/history?service=nothing', 'No rows'],
@@ -104,7 +84,7 @@ test('pages that nobody has filled yet', async ({ pilothouse, page, accessible, 
     ['not-found', '/nowhere', 'board'],
   ]);
   await Demo.add(pilothouse, ana, 'fresh');
-  await checkAll(page, accessible, folder, [
+  await checkAll(page, looksGood, [
     ['board-without-release', '/', 'Make its first release'],
     ['service-empty', '/projects/demo/services/fresh', 'This service has no release yet'],
     ['new-release-empty', '/projects/demo/services/fresh/releases/new', 'The image'],
@@ -130,7 +110,7 @@ async function fill(pilothouse: Pilothouse) {
   return { ana, demo, v1, v2, past, rollout, bad, home: '/projects/demo/services/filled' };
 }
 
-test('pages with something on them', async ({ pilothouse, page, accessible }, testInfo) => {
+test('pages with something on them', async ({ pilothouse, page, looksGood }) => {
   test.setTimeout(180_000);
   const { ana, demo, v1, past, rollout, bad, home } = await filled(pilothouse);
   await ana.adds('Bo Who Has A Rather Long Name', 'releaser');
@@ -145,7 +125,7 @@ test('pages with something on them', async ({ pilothouse, page, accessible }, te
     return answer.is === 'image';
   });
   await ana.enters(page.context());
-  await checkAll(page, accessible, pictures(testInfo.project.outputDir), [
+  await checkAll(page, looksGood, [
     ['board', '/', '2.0.0'],
     ['new-service', '/services/new', 'New service'],
     ['service', home, 'GREETING'],
@@ -174,7 +154,7 @@ test('pages with something on them', async ({ pilothouse, page, accessible }, te
     await page.keyboard.press('Enter');
     const dialog = page.getByRole('dialog');
     await expect(dialog).toBeVisible();
-    await looksGood(page, accessible, 'dialog', pictures(testInfo.project.outputDir));
+    await looksGood(page, 'dialog');
     for (let press = 0; press < 12; press++) {
       await page.keyboard.press('Tab');
       const inside = await page.evaluate(() => document.activeElement === document.body || !!document.activeElement?.closest('dialog'));

@@ -1,8 +1,6 @@
 // Two and three people at once: what each role may do, how people come in and go.
 
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { sql } from '../support/database.ts';
 import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
@@ -157,22 +155,6 @@ const fills = async (page: Page, name: string, password = PASSWORD) => {
   await page.getByLabel('Password again').fill(password);
 };
 
-/** Draws a page in all four ways, each kept as a picture: none is wider than the window, axe finds nothing. */
-async function looksGood(page: Page, accessible: (page: Page) => Promise<void>, name: string, outputDir: string): Promise<void> {
-  const folder = join(outputDir, 'pages');
-  await mkdir(folder, { recursive: true });
-  for (const [width, size] of [['phone', 390], ['wide', 1440]] as const) {
-    await page.setViewportSize({ width: size, height: 900 });
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await accessible(page);
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(wider, `${name} at ${size} px is wider than the window by`).toBe(0);
-      await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
-    }
-  }
-}
-
 /** Reads a stream until it ends, and says what it said and how long after `begun` it did. */
 const readsToTheEnd = async (stream: Response, begun: () => number) => {
   const decoder = new TextDecoder();
@@ -181,7 +163,7 @@ const readsToTheEnd = async (stream: Response, begun: () => number) => {
   return { said, after: Date.now() - begun() };
 };
 
-test('an invited person comes in by the link, once, with what the link carries', async ({ pilothouse, page, another, accessible, consoleWatch }, testInfo) => {
+test('an invited person comes in by the link, once, with what the link carries', async ({ pilothouse, page, another, looksGood, consoleWatch }) => {
   consoleWatch.expect(/status of 409/);
   const ana = await Person.admin(pilothouse);
   await Demo.add(pilothouse, ana, 'inviting');
@@ -198,7 +180,7 @@ test('an invited person comes in by the link, once, with what the link carries',
   await form.getByRole('button', { name: 'Make the link' }).dblclick();
   const link = await page.getByLabel('Link', { exact: true }).inputValue();
   await expect(page.getByText('The link for Gwen')).toBeVisible();
-  await looksGood(page, accessible, 'invitations', testInfo.project.outputDir);
+  await looksGood(page, 'invitations');
   await expect(page.getByRole('listitem', { name: 'Gwen' })).toContainText('releaser in staging');
   expect(link.startsWith(`${pilothouse.url}/invitation?token=`)).toBe(true);
   await page.reload();
@@ -214,7 +196,7 @@ test('an invited person comes in by the link, once, with what the link carries',
     await expect(one.locator('main')).toContainText('releaser in staging: you may make releases');
     await expect(one.getByLabel('Name', { exact: true })).toHaveValue('Gwen');
   }
-  await looksGood(gwen, accessible, 'invitation', testInfo.project.outputDir);
+  await looksGood(gwen, 'invitation');
   await fills(gwen, 'Gwen');
   await fills(late, 'Mallory');
   await gwen.getByRole('button', { name: 'Make my account' }).click();
@@ -309,7 +291,7 @@ test('without scripts one invites, is shown the link once, and comes in', async 
   expect((await somebody(ana, 'Plain Pete')).grants).toMatchObject([{ role: 'auditor', scope_words: 'everything' }]);
 });
 
-test('a change of roles says what it changes before it is saved, and saves only that', async ({ pilothouse, page, another, accessible, consoleWatch }, testInfo) => {
+test('a change of roles says what it changes before it is saved, and saves only that', async ({ pilothouse, page, another, looksGood, consoleWatch }) => {
   consoleWatch.expect(/status of 409/, /preloaded using link preload but not used/);
   const ana = await Person.admin(pilothouse);
   await Demo.add(pilothouse, ana, 'previewed');
@@ -327,7 +309,7 @@ test('a change of roles says what it changes before it is saved, and saves only 
   await give.getByLabel('Environment', { exact: true }).selectOption({ label: 'production, protected' });
   await expect(give).toContainText(/Gains.*in production: .*roll out/);
   await expect(give).not.toContainText('Loses');
-  await looksGood(page, accessible, 'person', testInfo.project.outputDir);
+  await looksGood(page, 'person');
 
   // Another admin was quicker: what was shown is not what would be saved.
   const given = await ana.call<string>('people/give-grant', { person: kim.id, role: 'auditor', project: '', environment: '' });
@@ -345,7 +327,7 @@ test('a change of roles says what it changes before it is saved, and saves only 
   await page.getByRole('listitem').filter({ hasText: 'auditor in everything' }).getByRole('button', { name: 'Take away' }).click();
   const dialog = page.getByRole('dialog');
   await expect(dialog).toContainText(/Loses.*read the history/);
-  await looksGood(page, accessible, 'person-take-away', testInfo.project.outputDir);
+  await looksGood(page, 'person-take-away');
   await dialog.getByRole('button', { name: 'Take the role away' }).click();
   await expect(page.getByRole('status').filter({ hasText: 'taken away' })).toBeVisible();
   expect((await somebody(ana, 'Kim')).grants.map((one) => one.id)).not.toContain(given);
@@ -474,7 +456,7 @@ const fifty = (pilothouse: Pilothouse) =>
        cross join (select id from users where name = 'Ana') a`,
   );
 
-test('the matrix of fifty people and five environments explains itself, wide and narrow', async ({ pilothouse, page, accessible, another, consoleWatch }, testInfo) => {
+test('the matrix of fifty people and five environments explains itself, wide and narrow', async ({ pilothouse, page, looksGood, another, consoleWatch }) => {
   // Every cell is looked at in four ways.
   test.setTimeout(180_000);
   consoleWatch.expect(/preloaded using link preload but not used/);
@@ -508,7 +490,7 @@ test('the matrix of fifty people and five environments explains itself, wide and
 
   await page.goto('/access');
   await hydrated(page);
-  await looksGood(page, accessible, 'access-crowded', testInfo.project.outputDir);
+  await looksGood(page, 'access-crowded');
   const plain = await another({ javaScriptEnabled: false });
   await ana.enters(plain.context());
   await plain.goto('/access?may=roll_out');

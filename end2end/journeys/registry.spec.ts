@@ -3,9 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Page } from '@playwright/test';
 import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
 import { helloImage } from '../support/docker.ts';
 import { run, until } from '../support/machine.ts';
@@ -66,22 +64,6 @@ async function pushEnds(person: Person, release: string, seconds = 30): Promise<
   return push!;
 }
 
-/** Draws a page in all four ways, each kept as a picture: none is wider than the window, axe finds nothing. */
-async function looksGood(page: Page, accessible: (page: Page) => Promise<void>, name: string, outputDir: string): Promise<void> {
-  const folder = join(outputDir, 'pages');
-  await mkdir(folder, { recursive: true });
-  for (const [width, size] of [['phone', 390], ['wide', 1440]] as const) {
-    await page.setViewportSize({ width: size, height: 900 });
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await accessible(page);
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(wider, `${name} at ${size} px is wider than the window by`).toBe(0);
-      await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-}
-
 /** Everywhere the password must not be: the database, the history as it is taken away, logs, answers. */
 async function isNowhere(pilothouse: Pilothouse, ana: Person, secret: string, release: string): Promise<void> {
   const dump = await run('pg_dump', ['--host', join(pilothouse.data, 'postgres', 'socket'), '--username', 'postgres', '--inserts', 'pilothouse']);
@@ -102,7 +84,7 @@ async function isNowhere(pilothouse: Pilothouse, ana: Person, secret: string, re
   }
 }
 
-test('an admin adds a registry, tries it, and is told what is wrong', async ({ pilothouse, registry, page, another, accessible }, testInfo) => {
+test('an admin adds a registry, tries it, and is told what is wrong', async ({ pilothouse, registry, page, another, looksGood }) => {
   const ana = await Person.admin(pilothouse);
   await ana.enters(page.context());
   await page.goto('/registries');
@@ -130,7 +112,7 @@ test('an admin adds a registry, tries it, and is told what is wrong', async ({ p
   await expect(page.getByText('The credentials were stored.')).toBeVisible();
   await company.getByRole('button', { name: 'Test' }).click();
   await expect(company).toContainText('accepted the login', { timeout: 20_000 });
-  await looksGood(page, accessible, 'registries', testInfo.outputDir);
+  await looksGood(page, 'registries');
 
   // The same without scripts, while the registry is away.
   await registry.stop();
@@ -157,7 +139,7 @@ test('an admin adds a registry, tries it, and is told what is wrong', async ({ p
   expect(decodeURIComponent(plain.url())).not.toContain(ROBOT.password);
 });
 
-test('a deployer pushes a release and deploys it after the image was removed', async ({ pilothouse, registry, page, accessible }, testInfo) => {
+test('a deployer pushes a release and deploys it after the image was removed', async ({ pilothouse, registry, page, looksGood }) => {
   const ana = await Person.admin(pilothouse);
   const chris = await ana.adds('Chris', 'deployer');
   const vera = await ana.adds('Vera', 'viewer');
@@ -186,7 +168,7 @@ test('a deployer pushes a release and deploys it after the image was removed', a
   const push = (await stored(ana, release)).pushes[0];
   expect([push.state, push.by, push.tags]).toEqual(['pushed', 'Chris', ['1.0.0']]);
   expect(push.digest).toBe(await registry.digest('demo/kept', '1.0.0'));
-  await looksGood(page, accessible, 'release-in-registry', testInfo.outputDir);
+  await looksGood(page, 'release-in-registry');
 
   // Nothing of it is left on the machine. It is fetched by its digest, and is the same image.
   await forgetImage(image);

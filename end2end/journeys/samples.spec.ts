@@ -1,8 +1,7 @@
 // What a service did and used: without a hole where the control plane was killed, the same in charts,
 // table and file, on the page of a rollout too, and for nobody who may not see the service.
 
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
 import { Load } from '../support/load.ts';
 import { sleep, until } from '../support/machine.ts';
@@ -24,12 +23,7 @@ interface Past {
 
 const RATE = 40;
 
-test('a control plane that was killed leaves no hole in what was counted, in the chart, the table and the file', async ({
-  pilothouse,
-  page,
-  consoleWatch,
-  accessible,
-}, testInfo) => {
+test('a control plane that was killed leaves no hole in what was counted, in the chart, the table and the file', async ({ pilothouse, page, consoleWatch, looksGood,  }, testInfo) => {
   test.setTimeout(120_000);
   consoleWatch.expect(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|\/live|\/samples/);
   const ana = await Person.admin(pilothouse);
@@ -100,18 +94,7 @@ test('a control plane that was killed leaves no hole in what was counted, in the
     'traffic switched to 1.0.0 in blue',
   ]);
 
-  const folder = join(testInfo.project.outputDir, 'pages');
-  await mkdir(folder, { recursive: true });
-  for (const [width, size] of Object.entries({ wide: { width: 1440, height: 1000 }, phone: { width: 390, height: 844 } })) {
-    await page.setViewportSize(size);
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await accessible(page);
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(wider, 'wider than the window by').toBe(0);
-      await section.screenshot({ path: join(folder, `samples-${width}-${colorScheme}.png`) });
-    }
-  }
+  await looksGood(page, 'samples', section);
   await page.setViewportSize({ width: 1440, height: 1000 });
   await page.keyboard.press('Escape');
   await expect(section.locator('line.hair')).toHaveCount(0);
@@ -124,7 +107,7 @@ test('a control plane that was killed leaves no hole in what was counted, in the
   const cells = await row.getByRole('cell').allTextContents();
   const figures = [...said.matchAll(/blue ([^;]+)/g)].map(([, figure]) => figure);
   expect(cells.slice(0, 5)).toEqual(figures);
-  await section.screenshot({ path: join(folder, 'samples-table.png') });
+  await section.screenshot({ path: testInfo.outputPath('samples-table.png') });
   const download = page.waitForEvent('download');
   await section.getByRole('link', { name: 'Download as CSV' }).click();
   const file = await download;

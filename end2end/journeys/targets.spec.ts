@@ -3,9 +3,7 @@
 // its page, on the environment's and in the history. A real cluster has a journey of its own.
 
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Page } from '@playwright/test';
 import { QUICK } from '../support/demo.ts';
 import { run } from '../support/machine.ts';
 import { Person, Refusal } from '../support/person.ts';
@@ -48,22 +46,6 @@ interface Targets {
   targets: { id: string; name: string; answers: boolean | null; says: string }[];
 }
 
-/** Draws a page in all four ways, each kept as a picture: none is wider than the window, axe finds nothing. */
-async function looksGood(page: Page, accessible: (page: Page) => Promise<void>, name: string, outputDir: string): Promise<void> {
-  const folder = join(outputDir, 'pages');
-  await mkdir(folder, { recursive: true });
-  for (const [width, size] of [['phone', 390], ['wide', 1440]] as const) {
-    await page.setViewportSize({ width: size, height: 900 });
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await accessible(page);
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect(wider, `${name} at ${size} px is wider than the window by`).toBe(0);
-      await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-}
-
 test('what a kubeconfig may not have is refused by its name, and nothing of it is stored', async ({ pilothouse, page, another, consoleWatch }) => {
   consoleWatch.expect(/status of 422/);
   const ana = await Person.admin(pilothouse);
@@ -93,7 +75,7 @@ test('what a kubeconfig may not have is refused by its name, and nothing of it i
   expect((await ana.call<Targets>('targets/page')).targets.length).toBe(before);
 });
 
-test('a cluster that does not answer is said so everywhere, and its credentials are nowhere', async ({ pilothouse, page, accessible }, testInfo) => {
+test('a cluster that does not answer is said so everywhere, and its credentials are nowhere', async ({ pilothouse, page, looksGood }) => {
   const ana = await Person.admin(pilothouse);
   await ana.enters(page.context());
   await page.goto('/targets');
@@ -126,10 +108,10 @@ test('a cluster that does not answer is said so everywhere, and its credentials 
   }).toPass({ timeout: 15_000 });
   await hydrated(page);
   await expect(page.getByLabel('Context')).toHaveValue('second');
-  await looksGood(page, accessible, 'target', testInfo.outputDir);
+  await looksGood(page, 'target');
   await page.goto('/targets');
   await hydrated(page);
-  await looksGood(page, accessible, 'targets', testInfo.outputDir);
+  await looksGood(page, 'targets');
 
   // An environment on it: in the order, with what its target says.
   await page.goto('/environments');
@@ -143,7 +125,7 @@ test('a cluster that does not answer is said so everywhere, and its credentials 
   await expect(page.getByRole('region', { name: 'rehearsal' })).toContainText('does not answer');
   const names = await page.locator('section.environment h2').allTextContents();
   expect(names.slice(0, 3)).toEqual(['local', 'rehearsal', 'staging']);
-  await looksGood(page, accessible, 'environments', testInfo.outputDir);
+  await looksGood(page, 'environments');
 
   // It can not be archived now.
   const kept: Refusal = await ana.call('targets/archive', { target: id }).then(() => { throw new Error('archived'); }, (error: Refusal) => error);

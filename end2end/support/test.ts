@@ -1,7 +1,9 @@
 // `test` with what every journey needs. A journey imports this, not Playwright.
 
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
-import { test as base, expect, type BrowserContextOptions, type Page } from '@playwright/test';
+import { test as base, expect, type BrowserContextOptions, type Locator, type Page } from '@playwright/test';
 import { Pilothouse } from './pilothouse.ts';
 import { ConsoleWatch } from './watch.ts';
 
@@ -23,7 +25,14 @@ interface TestFixtures {
   another: (options?: BrowserContextOptions) => Promise<Page>;
   /** Fails when axe finds anything on the page as it is now. */
   accessible: (page: Page) => Promise<void>;
+  /**
+   * Draws a page wide and narrow, dark and light, each kept as a picture under this name: none is wider
+   * than the window, and axe finds nothing. The picture may be of a part of the page.
+   */
+  looksGood: (page: Page, name: string, part?: Locator) => Promise<void>;
 }
+
+const WIDTHS = { phone: { width: 390, height: 844 }, wide: { width: 1440, height: 900 } };
 
 export const test = base.extend<TestFixtures, WorkerFixtures>({
   settings: [{}, { option: true, scope: 'worker' }],
@@ -75,6 +84,24 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
       const { violations } = await axe.analyze();
       const told = violations.map(({ id, help, nodes }) => `${id}: ${help} (${nodes.map((node) => node.target).join('; ')})`);
       expect(told, `axe on ${page.url()}`).toEqual([]);
+    });
+  },
+
+  looksGood: async ({ accessible }, use, testInfo) => {
+    const folder = join(testInfo.project.outputDir, 'pages');
+    await use(async (page, name, part) => {
+      await mkdir(folder, { recursive: true });
+      for (const [width, size] of Object.entries(WIDTHS)) {
+        await page.setViewportSize(size);
+        for (const colorScheme of ['dark', 'light'] as const) {
+          await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+          await accessible(page);
+          const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+          expect(wider, `${name} at ${size.width} px is wider than the window by`).toBe(0);
+          const path = join(folder, `${name}-${width}-${colorScheme}.png`);
+          await (part ? part.screenshot({ path }) : page.screenshot({ path, fullPage: true }));
+        }
+      }
     });
   },
 });

@@ -214,7 +214,7 @@ fn Changes(page: Page) -> impl IntoView {
             </section>
             <section aria-labelledby="commits">
                 <h2 id="commits">"Commits"</h2>
-                <Between commits />
+                <Between commits anything_live=cell.live.is_some() />
             </section>
             <section aria-labelledby="settings">
                 <h2 id="settings">"Settings and limits"</h2>
@@ -265,7 +265,7 @@ fn becomes(before: Option<String>, after: String) -> String {
 
 /// What was committed between what is live and what would be, as far as it was built here.
 #[component]
-fn Between(commits: Commits) -> impl IntoView {
+fn Between(commits: Commits, anything_live: bool) -> impl IntoView {
     let Commits { now, then, between, more } = commits;
     let same = match (&now, &then) {
         (Some(now), Some(then)) => now.commit == then.commit,
@@ -274,7 +274,7 @@ fn Between(commits: Commits) -> impl IntoView {
     let said = match (&now, &then) {
         (_, None) => Some("The image was not built here, so its commits are not known."),
         _ if same => Some("The same commit is live there."),
-        (None, Some(_)) => {
+        (None, Some(_)) if anything_live => {
             Some("What is live there was not built here: only the new commit is known.")
         }
         _ => None,
