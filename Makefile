@@ -1,7 +1,7 @@
 # Each target sets up what it needs. The steps are scripts in tools/.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop dev test example load bench cluster cluster-down pictures sqlx setup
+.PHONY: help run stop dev test faults example load bench cluster cluster-down pictures sqlx setup
 
 help: ## Say what can be run
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -18,13 +18,16 @@ dev: ## Like run, then rebuild and reload whenever a file changes
 test: ## Run the whole gate: format, lints, tests, browser journeys, licences, advisories
 	@tools/test
 
+faults: ## Kill, stop and cut off whatever can be, in every phase of a rollout (make test does a part)
+	@tools/faults
+
 example: ## Build the images of the example service, without any registry
 	@tools/example
 
 load: ## Put load on a service: make load URL=http://... OPTIONS="--rate 500 --seconds 30"
 	@tools/load "$(URL)" $(OPTIONS)
 
-bench: ## Measure what a request costs in the router, and in HAProxy
+bench: ## Measure: a request in the router and in HAProxy, a switch on a cluster, a second of samples
 	@tools/bench
 
 cluster: ## Start a real Kubernetes cluster of one node, for trying things out; says where its kubeconfig is

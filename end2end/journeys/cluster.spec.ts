@@ -3,54 +3,23 @@
 // under load that comes from inside the cluster, and one click brings the old version back.
 
 import { randomBytes } from 'node:crypto';
-import { Cluster } from '../support/cluster.ts';
-import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
+import { Demo, IMAGES, makeImages } from '../support/demo.ts';
 import { Load } from '../support/load.ts';
 import { until } from '../support/machine.ts';
+import { expect, hydrated, NO_CLUSTER, pushes, SETTINGS, test } from '../support/on-cluster.ts';
 import { Person } from '../support/person.ts';
-import { Registry, ROBOT } from '../support/registry.ts';
-import { expect, hydrated, test as base } from '../support/test.ts';
-
-const test = base.extend<object, { cluster: Cluster; registry: Registry }>({
-  cluster: [
-    async ({}, use) => {
-      const cluster = await Cluster.start();
-      await use(cluster);
-      await cluster.remove();
-    },
-    { scope: 'worker', timeout: 20 * 60_000 },
-  ],
-  registry: [
-    async ({ cluster }, use) => {
-      const registry = await Registry.start();
-      await cluster.lend(registry.port);
-      await use(registry);
-      await registry.remove();
-    },
-    { scope: 'worker' },
-  ],
-});
+import { ROBOT } from '../support/registry.ts';
 
 test.use({
-  settings: [{ ...QUICK, PILOTHOUSE_OUTGOING_ALLOW: '127.0.0.1' }, { scope: 'worker' }],
+  settings: [SETTINGS, { scope: 'worker' }],
   fresh: ['cluster', { scope: 'worker' }],
 });
 
-test.skip(process.env.PILOTHOUSE_TEST_CLUSTER === 'none', 'nothing is tested on Kubernetes here');
+test.skip(NO_CLUSTER, 'nothing is tested on Kubernetes here');
 
 test.beforeAll(async () => makeImages());
 
 const ENVIRONMENT = 'rehearsal';
-
-/** Pushes a release to where its service's images go. */
-async function pushes(person: Person, release: string): Promise<void> {
-  await person.call('registries/push', { release });
-  await until('the push ends', 30, async () => {
-    const { pushes } = await person.call<{ pushes: { state: string; why: string | null }[] }>('registries/stored', { release });
-    if (pushes[0]?.state === 'failed') throw new Error(pushes[0].why ?? 'it failed');
-    return pushes[0]?.state === 'pushed';
-  });
-}
 
 test('a cluster is connected, a version rolled out on it under load, and the old one brought back', async ({ pilothouse, cluster, registry, page }) => {
   test.setTimeout(180_000);

@@ -6,6 +6,7 @@ import { Demo, IMAGES, makeImages, QUICK } from '../support/demo.ts';
 import { Load } from '../support/load.ts';
 import { run, until } from '../support/machine.ts';
 import { Person } from '../support/person.ts';
+import { byHand } from '../support/policy.ts';
 import type { Pilothouse } from '../support/pilothouse.ts';
 import { expect, hydrated, test } from '../support/test.ts';
 
@@ -227,18 +228,3 @@ test('an instance that is killed for memory is a row with its reason', async ({ 
 
   await until('it is told', 20, async () => (await told(ana, 'hungry')).some((row) => row.includes('was killed for memory (limit 32 MiB) and was started again')));
 });
-
-/** Whether a person promotes in the first environment; else as quick as the other tests. */
-async function byHand(admin: Person, yes: boolean): Promise<void> {
-  type Page = { environments: { environment: { id: string; name: string; policy: { promote_by_hand: boolean } } }[] };
-  const { environments } = await admin.call<Page>('environments/page');
-  const { id, policy } = environments.find(({ environment }) => environment.name === 'local')!.environment;
-  if (policy.promote_by_hand === yes) return;
-  await admin.call('environments/edit-policy', {
-    environment: id,
-    ...{ approvals: '0', expire_after_hours: '24', prepare_within: '600', passes: '1', verify_within: '12', switch_within: '10' },
-    ...{ observe_for: '5', drain_for: '2', warm_for_minutes: '1', window_requests: '20', error_points: '1', error_floor: '3' },
-    ...{ error_absolute: '5', slower_times: '2', slower_ms: '100' },
-    ...(yes ? { promote_by_hand: 'yes' } : {}),
-  });
-}

@@ -1,7 +1,8 @@
 // Not one request is lost: switches forth and back under load, and whatever dies meanwhile.
 
 import { Demo, GOOD, IMAGES, makeImages, QUICK } from '../support/demo.ts';
-import { Load } from '../support/load.ts';
+import { killedIn } from '../support/faults.ts';
+import { Load, lost, NOTHING } from '../support/load.ts';
 import { sleep } from '../support/machine.ts';
 import { Person } from '../support/person.ts';
 import { expect, test } from '../support/test.ts';
@@ -9,14 +10,6 @@ import { expect, test } from '../support/test.ts';
 test.use({ settings: [QUICK, { scope: 'worker' }] });
 
 test.beforeAll(async () => makeImages());
-
-/** Everything a client could have lost. */
-function lost(report: Awaited<ReturnType<Load['stop']>>): unknown {
-  const { failed, failures, websockets, events } = report;
-  return { failed, failures: failures.slice(0, 5), ws: [websockets.cut, websockets.failed], sse: [events.cut, events.failed] };
-}
-
-const NOTHING = { failed: 0, failures: [], ws: [0, 0], sse: [0, 0] };
 
 test('two versions switched ten times forth and back under 500 requests/s lose nothing', async ({ pilothouse }) => {
   test.setTimeout(240_000);
@@ -120,11 +113,7 @@ test('the control plane killed at every phase ends in the same place, one row a 
   for (const [turn, phase] of ['queued', ...GOOD.slice(0, -1)].entries()) {
     const release = releases[(turn + 1) % 2];
     const rollout = await demo.deploys(release);
-    if (phase !== 'queued') await demo.reaches(rollout, phase);
-    await pilothouse.stopConsole('SIGKILL');
-    const killed = Date.now();
-    await pilothouse.startConsole();
-    console.log(`killed in ${phase}: ready again after ${Date.now() - killed} ms`);
+    await killedIn(demo, rollout, phase);
 
     await demo.ends(rollout);
     expect(await demo.phases(rollout), `killed in ${phase}`).toEqual(GOOD);

@@ -70,6 +70,8 @@ export const IMAGES = {
   liar: 'pilothouse-e2e:5.0.0-liar',
   /** Its port stays closed for a while after it started. */
   slow: 'pilothouse-e2e:6.0.0-slow',
+  /** Ends with an error soon after each start. */
+  crashes: 'pilothouse-e2e:7.0.0-crashes',
 };
 
 export async function makeImages(): Promise<void> {
@@ -79,6 +81,7 @@ export async function makeImages(): Promise<void> {
   await helloImage(IMAGES.breaks, 'HELLO_FAIL_AFTER_S=0.2');
   await helloImage(IMAGES.liar, 'HELLO_REPORT_VERSION=1.0.0');
   await helloImage(IMAGES.slow, 'HELLO_START_DELAY_MS=2000');
+  await helloImage(IMAGES.crashes, 'HELLO_CRASH_AFTER_S=0.2');
 }
 
 export class Demo {

@@ -62,3 +62,12 @@ export class Load {
     }
   }
 }
+
+/** Everything a client could have lost. */
+export function lost(report: LoadReport): unknown {
+  const { failed, failures, websockets, events } = report;
+  return { failed, failures: failures.slice(0, 5), ws: [websockets.cut, websockets.failed], sse: [events.cut, events.failed] };
+}
+
+/** What `lost` says when it is nothing. */
+export const NOTHING = { failed: 0, failures: [], ws: [0, 0], sse: [0, 0] };

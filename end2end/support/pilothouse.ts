@@ -4,7 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freeAddressPool, removeNamed } from './docker.ts';
@@ -12,6 +12,7 @@ import { end, ended, freePorts, PROGRAMS, until } from './machine.ts';
 
 export class Pilothouse {
   private console?: ChildProcess;
+  private second?: ChildProcess;
   private router?: ChildProcess;
 
   private constructor(
@@ -61,7 +62,7 @@ export class Pilothouse {
   }
 
   logs(): [name: string, path: string][] {
-    return ['pilothouse.log', 'pilothouse-router.log']
+    return ['pilothouse.log', 'pilothouse-router.log', 'pilothouse-second.log']
       .map((name): [string, string] => [name, join(this.data, name)])
       .filter(([, path]) => existsSync(path));
   }
@@ -84,6 +85,31 @@ export class Pilothouse {
     await this.ready('the console is ready', console, 60, async () => (await fetch(`${this.url}/readyz`)).ok);
   }
 
+  /**
+   * A second control plane over the same database, as another machine would run it: a directory, a port
+   * and claims of its own, and a copy of the key. Pages are asked of the first one.
+   */
+  async startSecond(): Promise<void> {
+    const data = join(this.data, 'second');
+    await mkdir(data, { recursive: true, mode: 0o700 });
+    await copyFile(join(this.data, 'secrets.key'), join(data, 'secrets.key'));
+    const [port] = await freePorts(1);
+    const args = ['serve', '--data-dir', data, '--listen', `127.0.0.1:${port}`, '--site-dir', PROGRAMS.site];
+    args.push('--router-socket', this.socket, '--router-public', `127.0.0.1:${this.routerPort}`);
+    const database = (role: string) => `postgres://${role}@localhost/pilothouse?host=${join(this.data, 'postgres', 'socket')}`;
+    const settings = {
+      ...this.settings,
+      PILOTHOUSE_DATABASE_URL: database('pilothouse_app'),
+      PILOTHOUSE_MIGRATION_DATABASE_URL: database('pilothouse_owner'),
+    };
+    const second = (this.second = this.spawn('pilothouse-second', PROGRAMS.console, args, settings));
+    await this.ready('the second is ready', second, 60, async () => (await fetch(`http://localhost:${port}/readyz`)).ok);
+  }
+
+  async stopSecond(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    if (this.second) await end(this.second, signal, 15);
+  }
+
   /** Signals the control plane by its process id, as somebody on the machine would. */
   signalConsole(signal: NodeJS.Signals): void {
     process.kill(this.console!.pid!, signal);
@@ -100,6 +126,7 @@ export class Pilothouse {
 
   /** Ends everything and takes away what it made, in Docker too. */
   async remove(): Promise<void> {
+    await this.stopSecond();
     await this.stopConsole();
     await removeNamed(this.prefix);
     await this.stopRouter('SIGKILL');

@@ -74,6 +74,15 @@ export class Registry {
     return answer.ok ? answer.headers.get('docker-content-digest') : null;
   }
 
+  /** The content id that a manifest is of: what Docker calls the image's id. */
+  async content(repository: string, digest: string): Promise<string> {
+    const login = Buffer.from(`${ROBOT.user}:${ROBOT.password}`).toString('base64');
+    const accept = 'application/vnd.docker.distribution.manifest.v2+json';
+    const url = `http://${this.address}/v2/${repository}/manifests/${digest}`;
+    const answer = await fetch(url, { headers: { authorization: `Basic ${login}`, accept } });
+    return ((await answer.json()) as { config: { digest: string } }).config.digest;
+  }
+
   /** Lets a tag point to what another one points to, past Pilothouse. */
   async move(repository: string, from: string, to: string): Promise<void> {
     const login = Buffer.from(`${ROBOT.user}:${ROBOT.password}`).toString('base64');
