@@ -202,23 +202,27 @@ test('the page of the next environment tells the commits that would come there',
   const ana = await Person.admin(pilothouse);
   const built = await Built.add(pilothouse, ana, 'onward', exampleFiles('1.0.0'));
   const { demo, repository } = built;
-  const release = async () => (await ends(ana, await built.starts(), 'succeeded')).row.release!;
+  // What a release is called is what its health has to say.
+  const release = async (version: string) => {
+    await repository.tag(version);
+    return (await ends(ana, await built.starts(version), 'succeeded')).row.release!;
+  };
   const shows = async () => {
     await page.goto('/projects/demo/services/onward/promote/staging');
     await hydrated(page);
     return page.getByRole('region', { name: 'Commits' });
   };
-  const first = await release();
+  const first = await release('v1.0.0');
   await demo.ends(await demo.deploys(first.id));
   await ana.enters(page.context());
   await expect((await shows()).getByRole('listitem')).toHaveText([/Begin/]);
   await expect(page.getByText('What is live there was not built here')).toHaveCount(0);
   await demo.ends(await demo.deploys(first.id, 'staging'));
 
-  const between = await repository.commit('Count what was greeted', { 'notes.txt': 'counted' });
-  await release();
+  const between = await repository.commit('Count what was greeted', exampleFiles('1.0.1'));
+  await release('v1.0.1');
   const last = await repository.commit('Greet <b>loudly</b>', exampleFiles('1.1.0'));
-  await demo.ends(await demo.deploys((await release()).id));
+  await demo.ends(await demo.deploys((await release('v1.1.0')).id));
   const commits = await shows();
   await expect(commits.getByRole('listitem')).toHaveText([
     new RegExp(`^${last.slice(0, 7)} ?Greet <b>loudly</b> ?build 3$`),
