@@ -227,7 +227,7 @@ test('the page of the next environment tells the commits that would come there',
   await expect(commits.getByRole('listitem')).toHaveText([
     new RegExp(`^${last.slice(0, 7)} ?Greet <b>loudly</b> ?build 3$`),
     new RegExp(`^${between.slice(0, 7)} ?Count what was greeted ?build 2$`),
-    /Begin ?build 1$/,
+    /Begin, live there now ?build 1$/,
   ]);
   await looksGood(page, 'promotion');
 });

@@ -108,7 +108,10 @@ fn gates(state: &State, policy: &Policy) -> Vec<Gate> {
                 phase if phase.is_end() && state.passes > 0 => Is::Refused,
                 _ => Is::Ahead,
             },
-            what: format!("Every instance ready, {} times in a row", policy.passes),
+            what: match policy.passes {
+                1 => "Every instance ready".to_owned(),
+                passes => format!("Every instance ready, {passes} times in a row"),
+            },
             figure: format!("{} of {}", state.passes, policy.passes),
         });
     }

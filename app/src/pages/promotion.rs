@@ -280,24 +280,28 @@ fn Between(commits: Commits, anything_live: bool) -> impl IntoView {
         _ => None,
     };
     let back = now.as_ref().zip(then.as_ref()).is_some_and(|(now, then)| then.number < now.number);
+    let live = now.as_ref().map(|now| now.build);
     let rows = then.into_iter().chain(between).chain(now.filter(|_| !same));
+    let rows = rows.map(|row| view! { <One live=Some(row.build) == live row /> }).collect_view();
     view! {
         {said.map(|said| view! { <p class="soft">{said}</p> })}
         {back.then(|| view! { <p class="flag">"It is older than what is live there."</p> })}
-        <ol class="commits">{rows.map(|row| view! { <One row /> }).collect_view()}</ol>
+        <ol class="commits">{rows}</ol>
         {more.then(|| view! { <p class="faint">"There are more, which are not shown."</p> })}
     }
 }
 
 #[component]
-fn One(row: BuiltCommit) -> impl IntoView {
+fn One(row: BuiltCommit, live: bool) -> impl IntoView {
     let short = row.commit.chars().take(7).collect::<String>();
     view! {
         <li>
             <span class="mono" title=row.commit>
                 {short}
             </span>
-            <span class="wrap">{row.subject}</span>
+            <span class="wrap">
+                {row.subject} {live.then(|| view! { <span class="soft">", live there now"</span> })}
+            </span>
             <a class="soft" href=format!("/builds/{}", row.build)>
                 {format!("build {}", row.number)}
             </a>

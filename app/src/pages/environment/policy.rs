@@ -40,9 +40,12 @@ pub fn InWords(policy: Policy) -> impl IntoView {
         ));
     }
     words.push(format!(
-        "Starts all instances within {} and checks them, {} passes in a row, within {}.",
+        "Starts all instances within {} and checks them, {}, within {}.",
         time(policy.prepare_within),
-        policy.passes,
+        match policy.passes {
+            1 => "one pass of each".to_owned(),
+            passes => format!("{passes} passes in a row"),
+        },
         time(policy.verify_within)
     ));
     words.push(if policy.promote_by_hand {
