@@ -30,6 +30,7 @@ pub mod people_tabs;
 pub mod phase_line;
 pub mod placement;
 pub mod planned_tags;
+pub mod policy;
 pub mod roll_out_again;
 pub mod rollout_rows;
 pub mod rows;

@@ -10,6 +10,7 @@ use crate::{
         form::{Changes, Done},
         loaded::Loaded,
         moves,
+        policy::InWords,
         rollout_rows::RolloutRows,
         rows::Feed,
         when::LongAgo,
@@ -27,7 +28,6 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use policy::EditForm;
-pub use policy::InWords;
 use time::OffsetDateTime;
 
 /// What the forms of this page do.

@@ -1,12 +1,13 @@
 //! Places in the order local, staging, production: where each leads, and how careful it is.
 
-use super::environment::{Answers, InWords};
+use super::environment::Answers;
 use crate::{
     api::environments::{self, AddEnvironment},
     components::{
         field::{Checkbox, Choice, Field, reads},
         form::{Changes, Done, Form, Send},
         loaded::Loaded,
+        policy::InWords,
         shared_tabs::SharedTabs,
     },
     format::counted,

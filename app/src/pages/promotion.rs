@@ -7,6 +7,7 @@ use crate::{
         loaded::Loaded,
         moves::{self, Deploy},
         placement::Rolls,
+        policy::InWords,
         slot::SlotMark,
         when::LongAgo,
     },
@@ -17,13 +18,11 @@ use domain::{
     build::view::{BuiltCommit, Commits},
     error::Problem,
     name::Name,
-    policy::Policy,
     view::{InBoth, PromotionPage as Page, VariableHere},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use std::time::Duration;
 
 /// Loads what would change, and follows the placement.
 #[component]
@@ -234,7 +233,7 @@ fn Changes(page: Page) -> impl IntoView {
             </section>
             <section aria-labelledby="policy">
                 <h2 id="policy">"How it goes there"</h2>
-                <How policy size />
+                <InWords policy />
                 {by_hand
                     .then(|| {
                         page.preview_address
@@ -351,30 +350,4 @@ fn Variables(variables: Vec<VariableHere>, from: Option<String>, to: String) -> 
         <p class="faint">"Values are told on the service's page, to those who may change them."</p>
     }
     .into_any()
-}
-
-/// The policy of the environment in a few sentences.
-#[component]
-fn How(policy: Policy, size: u64) -> impl IntoView {
-    let seconds = |time: Duration| format!("{} s", time.as_secs());
-    let mut lines = vec![format!(
-        "{} in the idle slot, {} in a row of each.",
-        format::counted(size, "instance", "instances"),
-        format::counted(u64::from(policy.passes), "readiness pass", "readiness passes"),
-    )];
-    if policy.approvals > 0 {
-        let approvals = format::counted(u64::from(policy.approvals), "approval", "approvals");
-        lines.push(format!("{approvals} before anything is touched."));
-    }
-    if policy.promote_by_hand {
-        let hours = policy.expire_after.as_secs() / 3600;
-        lines.push(format!("A person promotes it, within {hours} h."));
-    }
-    lines.push(format!(
-        "All requests move in one switch, and are observed for {}.",
-        seconds(policy.observe_for)
-    ));
-    let warm_ms = i64::try_from(policy.warm_for.as_millis()).unwrap_or(i64::MAX);
-    lines.push(format!("The old slot stays warm for {}.", format::age(warm_ms)));
-    view! { <ul class="how">{lines.into_iter().map(|line| view! { <li>{line}</li> }).collect_view()}</ul> }
 }
