@@ -87,8 +87,11 @@ async fn withdraw(turn: &Turn<'_>, current: &Current) -> anyhow::Result<()> {
     let claim = turn.held.claim(Some(current.rollout.id));
     let (target, place) = (&turn.target, &turn.placement.place);
     target.withdraw(&claim, place).await?;
-    // Of an empty slot nothing is removed, but what its instances shared goes with the last of them.
-    target.remove(&claim, place, Slot::Blue).await?;
+    // Of empty slots no instance is removed, but what these shared goes with the last of them. Which
+    // was the last, nobody knows by now.
+    for slot in Slot::ALL {
+        target.remove(&claim, place, slot).await?;
+    }
     Ok(())
 }
 

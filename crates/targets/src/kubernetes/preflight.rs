@@ -292,7 +292,9 @@ async fn dry<K: super::apply::Kind>(
     object: &Value,
 ) -> Result<()> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let params = PatchParams::apply(FIELD_MANAGER).validation_strict().dry_run();
+    // What is there by this name is ours, and gone before this is made: who wrote its fields last, as
+    // an emptying of the slot does, is no matter.
+    let params = PatchParams::apply(FIELD_MANAGER).validation_strict().dry_run().force();
     let tried = target.api::<K>(&plan.place)?.patch(name, &params, &Patch::Apply(object)).await;
     match tried {
         Ok(_) => Ok(()),

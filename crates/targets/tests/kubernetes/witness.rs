@@ -95,6 +95,24 @@ async fn preflight_asks_all_of_it_and_passes_where_all_is_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_an_earlier_rollout_stands_in_nobodys_way() {
+    let machine = Machine::under("restricted").await;
+    let place = sample::place("again");
+    let plan = machine.plan(&place, 1);
+    make_live(&machine, Blue, &plan).await;
+    let failed = machine.plan(&place, 2);
+    fill(&machine, &claim(&failed, 1), Green, &failed).await;
+    // The first call ends the instances. What made them is there until the next.
+    machine.target.remove(&claim(&failed, 1), &place, Green).await.expect("begun");
+
+    let next = machine.plan(&place, 2);
+    let findings = machine.target.preflight(&next, Some(Blue)).await.expect("asked");
+
+    assert!(findings.iter().all(|one| one.verdict != Verdict::Refuse), "{findings:#?}");
+    fill(&machine, &claim(&next, 1), Green, &next).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_heard_by_all_who_listen() {
     let machine = Machine::under("restricted").await;
     let place = sample::place("heard");
