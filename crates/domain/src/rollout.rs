@@ -225,6 +225,10 @@ pub struct State {
     /// only what comes after counts against it.
     #[serde(default)]
     pub restarts: u32,
+    /// What a hand had changed on the previous slot before this rollout began, or what a person has
+    /// seen since and went on: only another change is news.
+    #[serde(default)]
+    pub noted: Option<String>,
 }
 
 impl State {
@@ -247,6 +251,7 @@ impl State {
             refilled: false,
             overrule: false,
             restarts: 0,
+            noted: None,
         }
     }
 }
@@ -293,6 +298,12 @@ pub enum Trouble {
     TooSlow { what: String },
     #[error("Somebody else changed what we work on: {what}.")]
     ForeignHand { what: String },
+    /// The same of instances, or of what they are made from, where the route is as we wrote it.
+    #[error(
+        "Somebody else changed what we work on: {what}. It is left as it is. Undo it and retry, or \
+         abort."
+    )]
+    Edited { what: String },
     /// The target understood and has no room, which is not the release's fault.
     #[error("The target has no room: {why}")]
     NoRoom { why: String },

@@ -155,6 +155,32 @@ pub struct Observed {
     /// `None`: the target has no route of this placement at all.
     pub route: Option<RouteSeen>,
     pub slots: PerSlot<Vec<Instance>>,
+    /// What somebody changed by hand on what a slot's instances are made from, which holds for all of
+    /// them, also for those that are not there. Nothing where instances are made one by one.
+    #[serde(default)]
+    pub changed: PerSlot<Option<Changed>>,
+}
+
+/// What a hand changed on what instances are made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Whose instances are made from it.
+    pub maker: RolloutId,
+    /// Which object, which part of it, and by whom as far as that is known: for people.
+    pub what: String,
+}
+
+/// What became of a goodbye to those who still have a connection to a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goodbye {
+    /// They were told. Who counts requests knows how many are left.
+    Told,
+    /// Instances end because of it. Who has a connection to one of them is answered until then.
+    Ending,
+    /// All of those have ended, and others are not up in their place yet.
+    Starting,
+    /// Nobody has an old connection any more, and the slot is as ready as before.
+    Done,
 }
 
 /// A route as the target has it.

@@ -153,7 +153,11 @@ mod tests {
     }
 
     fn seen(instances: Vec<Instance>) -> Observed {
-        Observed { route: None, slots: PerSlot { blue: instances, green: Vec::new() } }
+        Observed {
+            route: None,
+            slots: PerSlot { blue: instances, green: Vec::new() },
+            changed: PerSlot::default(),
+        }
     }
 
     fn told(rows: &[Deed]) -> Vec<u32> {

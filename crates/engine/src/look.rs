@@ -85,7 +85,12 @@ pub(crate) fn seen(
 ) -> Seen {
     let slot = |slot: Slot| {
         let instances = observed.slots.of(slot);
-        let mut seen = slot_seen(instances, *makers.of(slot));
+        let maker = *makers.of(slot);
+        let mut seen = slot_seen(instances, maker);
+        let changed = observed.changed.of(slot).as_ref();
+        if let Some(changed) = changed.filter(|changed| Some(changed.maker) == maker) {
+            seen.changed = Some(changed.what.clone());
+        }
         seen.in_flight = traffic.and_then(|traffic| traffic.slots.of(slot).in_flight);
         if !takes_requests {
             // There is no route to be in.
@@ -120,6 +125,7 @@ fn slot_seen(instances: &[Instance], maker: Option<RolloutId>) -> SlotSeen {
             InstanceState::Starting | InstanceState::Running => None,
         }),
         in_flight: None,
+        changed: ours().find_map(|one| Some(format!("{}: {}", one.name, one.changed.as_deref()?))),
     }
 }
 
@@ -230,11 +236,15 @@ mod tests {
                 foreign: None,
             }),
             slots: PerSlot::default(),
+            changed: PerSlot::default(),
         };
 
         assert!(is_lost(&with(4, 39), confirmed));
         assert!(is_lost(&with(5, 39), confirmed));
         assert!(!is_lost(&with(5, 40), confirmed));
-        assert!(is_lost(&Observed { route: None, slots: PerSlot::default() }, confirmed));
+        assert!(is_lost(
+            &Observed { route: None, slots: PerSlot::default(), changed: PerSlot::default() },
+            confirmed
+        ));
     }
 }

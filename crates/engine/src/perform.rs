@@ -51,8 +51,10 @@ pub(crate) async fn perform(
         Command::CloseStreams(slot) => {
             let claim = turn.held.claim(Some(current.rollout.id));
             let target = &turn.target;
-            let closed = target.close_streams(&claim, &turn.placement.place, slot).await;
-            closed.map(|_| ()).map_err(Into::into)
+            match target.close_streams(&claim, &turn.placement.place, slot).await {
+                Ok(goodbye) => return Some(Reply::Goodbye(goodbye)),
+                Err(error) => Err(error.into()),
+            }
         }
         Command::Withdraw => match withdraw(turn, current).await {
             Ok(()) => return Some(Reply::Withdrawn),

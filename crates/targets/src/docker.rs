@@ -66,10 +66,10 @@ use domain::{
     registry::Standing,
     release::ImageFacts,
     route::{Close, Fence, Put, Remove, Route, Routed, Switch},
-    slot::Slot,
+    slot::{PerSlot, Slot},
     target::{
-        Answer, Claim, Finding, Observed, Place, Plan, Probe, RouteSeen, TargetFacts, Traffic,
-        Usage,
+        Answer, Claim, Finding, Goodbye, Observed, Place, Plan, Probe, RouteSeen, TargetFacts,
+        Traffic, Usage,
     },
 };
 use futures::stream::BoxStream;
@@ -256,7 +256,11 @@ impl Target for DockerTarget {
         in_time(async {
             let (routed, slots) = self.seen(place).await?;
             let foreign = self.foreign(&routed).await;
-            Ok(Observed { route: routes::seen(&routed, foreign), slots })
+            Ok(Observed {
+                route: routes::seen(&routed, foreign),
+                slots,
+                changed: PerSlot::default(),
+            })
         })
         .await
     }
@@ -384,9 +388,10 @@ impl Target for DockerTarget {
         Ok(routes::traffic(&hello, counted.as_ref(), since))
     }
 
-    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<u64> {
+    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<Goodbye> {
         let close = Close { epoch: claim.epoch, slot };
-        Ok(self.router.close(place.placement, &close).await?.told)
+        self.router.close(place.placement, &close).await?;
+        Ok(Goodbye::Told)
     }
 
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {

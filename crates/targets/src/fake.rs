@@ -29,7 +29,7 @@ use domain::{
     release::ImageFacts,
     slot::{PerSlot, Slot},
     target::{
-        Answer, Claim, Finding, InstanceState, Observed, Place, Plan, Probe, RouteSeen,
+        Answer, Claim, Finding, Goodbye, InstanceState, Observed, Place, Plan, Probe, RouteSeen,
         TargetFacts, Traffic, Usage, Verdict,
     },
 };
@@ -186,7 +186,7 @@ impl Target for Fake {
         for slot in Slot::ALL {
             slots.of_mut(slot).sort_by_key(|instance| (instance.number, instance.maker));
         }
-        Ok(Observed { route: route.and_then(Route::seen), slots })
+        Ok(Observed { route: route.and_then(Route::seen), slots, changed: PerSlot::default() })
     }
 
     async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()> {
@@ -305,14 +305,17 @@ impl Target for Fake {
         Ok(machine.traffic(place.placement, since))
     }
 
-    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<u64> {
+    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<Goodbye> {
         let mut machine = self.called(Call::CloseStreams(place.placement, slot))?;
         machine.fence(claim)?;
-        let Some(route) = machine.routes.get_mut(&place.placement) else { return Ok(0) };
+        let Some(route) = machine.routes.get_mut(&place.placement) else {
+            return Ok(Goodbye::Told);
+        };
         if route.there && route.live == Some(slot) {
             return Err(refused(format!("{slot} gets the traffic.")));
         }
-        Ok(route.traffic.of_mut(slot).in_flight.take().unwrap_or(0))
+        route.traffic.of_mut(slot).in_flight.take();
+        Ok(Goodbye::Told)
     }
 
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {

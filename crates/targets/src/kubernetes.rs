@@ -11,6 +11,7 @@
 //!   observe.rs       pods as the cluster has them -> instances in words
 //!   pods.rs          one pod, read (pure)
 //!   changed.rs       what somebody changed on an object since (pure)
+//!   compared.rs      all that was written, held against what is there (pure)
 //!   probe.rs         asking pods and Services through the API server
 //!   reasons.rs       why a pod does not come up (pure)
 //!   access.rs        what its credentials must be allowed to do
@@ -33,6 +34,7 @@ mod asked;
 mod certificate;
 mod changed;
 mod check;
+mod compared;
 mod connect;
 mod error;
 mod image;
@@ -72,8 +74,8 @@ use domain::{
     release::ImageFacts,
     slot::Slot,
     target::{
-        Answer, Claim, Finding, Observed, Place, Plan, Probe, RouteSeen, TargetFacts, Traffic,
-        Usage,
+        Answer, Claim, Finding, Goodbye, Observed, Place, Plan, Probe, RouteSeen, TargetFacts,
+        Traffic, Usage,
     },
 };
 use error::Errors;
@@ -131,6 +133,10 @@ pub struct KubernetesTarget {
     arrived: Mutex<HashMap<PlacementId, (String, i64)>>,
     hub: Arc<watch::Hub>,
     meter: usage::Meter,
+    /// Whose pods find no room, by placement and Deployment. Losing it costs another try.
+    waiting: Mutex<HashMap<(PlacementId, String), slots::Waiting>>,
+    /// Since when the pods of a Deployment are made others. Losing it gives them some seconds more.
+    goodbyes: Mutex<HashMap<(PlacementId, String), std::time::Instant>>,
     /// When the traffic of placements moved. Losing it makes figures of the last minutes coarser.
     moves: Mutex<traffic::AllMoves>,
     probes: witness::Probes,
@@ -162,6 +168,8 @@ impl KubernetesTarget {
             arrived: Mutex::default(),
             hub: Arc::default(),
             meter: usage::Meter::default(),
+            waiting: Mutex::default(),
+            goodbyes: Mutex::default(),
             moves: Mutex::default(),
             probes: witness::Probes::default(),
             asked: asked::Asking::default(),
@@ -268,7 +276,7 @@ impl Target for KubernetesTarget {
         self.errors.in_time(traffic::traffic(self, place, since)).await
     }
 
-    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<u64> {
+    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<Goodbye> {
         self.errors.in_time(slots::close_streams(self, claim, place, slot)).await
     }
 
@@ -286,7 +294,7 @@ impl Target for KubernetesTarget {
     }
 
     async fn usage(&self, places: &[Place]) -> Result<Vec<(PlacementId, Vec<Usage>)>> {
-        self.errors.in_time(usage::usage(self, places)).await
+        self.errors.soon(usage::usage(self, places)).await
     }
 
     fn watch(&self) -> BoxStream<'static, Hint> {

@@ -31,16 +31,18 @@ use domain::{
     release::ImageFacts,
     slot::{PerSlot, Slot},
     target::{
-        Answer, Claim, Finding, Observed, Place, Plan, Probe, RouteSeen, TargetFacts, Traffic,
-        Usage,
+        Answer, Claim, Finding, Goodbye, Observed, Place, Plan, Probe, RouteSeen, TargetFacts,
+        Traffic, Usage,
     },
 };
 use futures::stream::BoxStream;
 use registry::{Credentials, Push, Told};
 use std::{fmt, time::Duration};
 
-/// The longest a call works, but for [`Target::probe`], whose check has its own timeout, and a pull
-/// and transfers. What takes longer is begun, and seen in a later [`Target::observe`].
+/// The longest a target may take to answer. A call works so long at most, but for [`Target::probe`],
+/// whose check has its own timeout, for pulls and transfers, and for a target that has to be asked
+/// several times and answers each time. What takes longer is begun, and seen in a later
+/// [`Target::observe`].
 pub const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The longest a pull may take.
@@ -172,8 +174,10 @@ pub trait Target: fmt::Debug + Send + Sync {
     async fn traffic(&self, place: &Place, since: i64) -> Result<Traffic>;
 
     /// Closes what `slot` still has in flight, event streams and WebSockets with a goodbye: the end
-    /// of a drain. Returns how many were told. [`Error::Refused`] for the slot routed to.
-    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<u64>;
+    /// of a drain. Asked again it says how far that has come. Where nobody knows who has a connection,
+    /// instances are started anew, within the room that the slot has. [`Error::Refused`] for the slot
+    /// routed to.
+    async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<Goodbye>;
 
     /// Begins to empty `slot`: whoever is in it, by any maker. Observe, and ask again until it is
     /// empty.

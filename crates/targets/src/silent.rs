@@ -14,8 +14,8 @@ use domain::{
     release::ImageFacts,
     slot::Slot,
     target::{
-        Answer, Claim, Finding, Observed, Place, Plan, Probe, RouteSeen, TargetFacts, Traffic,
-        Usage,
+        Answer, Claim, Finding, Goodbye, Observed, Place, Plan, Probe, RouteSeen, TargetFacts,
+        Traffic, Usage,
     },
 };
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -95,7 +95,7 @@ impl Target for Silent {
         self.unreachable()
     }
 
-    async fn close_streams(&self, _: &Claim, _: &Place, _: Slot) -> Result<u64> {
+    async fn close_streams(&self, _: &Claim, _: &Place, _: Slot) -> Result<Goodbye> {
         self.unreachable()
     }
 

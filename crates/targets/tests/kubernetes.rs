@@ -7,6 +7,7 @@
 mod kubernetes {
     pub mod cluster;
     mod foreign;
+    mod goodbye;
     pub mod harness;
     mod reasons;
     mod switching;

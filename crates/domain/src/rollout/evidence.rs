@@ -6,6 +6,7 @@ use crate::{
     target::{SlotTraffic, Traffic},
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use time::OffsetDateTime;
 
 /// The figures of the evidence card. Everything is from the switch on, where nothing else is said.
@@ -36,6 +37,10 @@ pub struct Evidence {
     pub p99_us: Option<u32>,
     /// How long after the confirmation the old slot gave its last answer, in milliseconds.
     pub last_old_answer_ms: Option<u32>,
+    /// When the last instance had ended that an old connection could lead to, as the target told.
+    /// `None` until then, and where the witness sees every request.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub old_ended_at: Option<OffsetDateTime>,
     /// Going back: when the breach or the click was seen, when the traffic was back.
     #[serde(with = "time::serde::rfc3339::option")]
     pub back_decided_at: Option<OffsetDateTime>,
@@ -54,7 +59,32 @@ pub struct Counted {
     pub slots: PerSlot<(u64, u64)>,
 }
 
+/// How long connections that were open at the switch went on being answered by the old slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldAnswered {
+    /// From the confirmed switch on.
+    pub took: Duration,
+    /// Nobody saw the last answer itself: this is when nobody was left to give one.
+    pub at_most: bool,
+    /// Who says so. `None`: the target itself.
+    pub by: Option<String>,
+}
+
 impl Evidence {
+    /// How long old connections were answered. `None` while that is not known.
+    #[must_use]
+    pub fn old_answered(&self) -> Option<OldAnswered> {
+        let confirmed = self.confirmed_at?;
+        if let Some(ended) = self.old_ended_at {
+            let took = Duration::try_from(ended - confirmed).unwrap_or_default();
+            return Some(OldAnswered { took, at_most: true, by: None });
+        }
+        // A witness that sends requests of its own says nothing of other clients' connections.
+        let took = Duration::from_millis(self.last_old_answer_ms?.into());
+        let by = (!self.witness.is_empty()).then(|| self.witness.clone());
+        self.unseen.is_empty().then_some(OldAnswered { took, at_most: false, by })
+    }
+
     /// Remembers the counters as they are before the switch.
     pub fn begin(&mut self, traffic: &Traffic) {
         self.witness.clone_from(&traffic.witness);

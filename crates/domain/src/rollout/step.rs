@@ -12,11 +12,11 @@ mod back;
 mod before;
 mod remove;
 
-use super::{Ask, Ending, Kind, Phase, Previous, Rollout, State, Trouble};
+use super::{Ask, Ending, Kind, Phase, Pinned, Previous, Rollout, State, Trouble};
 use crate::{
     observing::Baseline,
     slot::{PerSlot, Slot},
-    target::{Finding, Traffic},
+    target::{Finding, Goodbye, Traffic},
 };
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -86,6 +86,8 @@ pub struct SlotSeen {
     /// Requests and connections that have not ended. `None`: the witness did not say, which is not
     /// the same as none.
     pub in_flight: Option<u64>,
+    /// What somebody changed by hand on the expected maker's instances, or on what they are made from.
+    pub changed: Option<String>,
 }
 
 /// What a command brought back.
@@ -108,6 +110,8 @@ pub enum Reply {
     Refused(String),
     /// The target understood, and has no room for anybody: a person must make some.
     NoRoom(String),
+    /// What became of the goodbye to who has old connections.
+    Goodbye(Goodbye),
     /// The route is gone.
     Withdrawn,
 }
@@ -190,6 +194,10 @@ impl Stepping<'_> {
             self.state.trouble = None;
             self.state.since = self.look.at;
             self.state.overrule |= matches!(trouble, Trouble::ForeignHand { .. });
+            if matches!(trouble, Trouble::Edited { .. }) {
+                // A person has seen what was done to the slot that is not this rollout's, and goes on.
+                self.note_changes();
+            }
             return if ask == Ask::Abort { self.give_up() } else { self.stay(None) };
         }
         if ask == Some(Ask::Abort) {
@@ -272,6 +280,33 @@ impl Stepping<'_> {
     /// A phase after preflight without pins was never written by this program.
     fn lost_pins(self) -> Step {
         self.pause(Trouble::OwnFault { what: "the rollout lost what it had pinned".to_owned() })
+    }
+
+    /// Remembers what is changed on the previous slot, so that it is no news from here on.
+    fn note_changes(&mut self) {
+        if let (Some(pinned), Ok(seen)) = (self.state.pinned, &self.look.seen)
+            && let Some(previous) = pinned.previous
+        {
+            self.state.noted.clone_from(&seen.slots.of(previous.slot).changed);
+        }
+    }
+
+    /// What a foreign hand did, to the route or to either slot. What this rollout's own instances are
+    /// made from is nobody else's to change; of the previous ones only what is news counts.
+    fn hand(&self, pinned: &Pinned, seen: &Seen, expected: &[Option<Slot>]) -> Option<Trouble> {
+        if pinned.puts_back {
+            // What is put back is there to be written over. If it is there already, all the better.
+            return None;
+        }
+        if let Some(what) = foreign(seen, expected) {
+            return Some(Trouble::ForeignHand { what });
+        }
+        let old = || {
+            let changed = seen.slots.of(pinned.previous?.slot).changed.clone();
+            changed.filter(|what| Some(what) != self.state.noted.as_ref())
+        };
+        let what = seen.slots.of(pinned.new).changed.clone().or_else(old)?;
+        Some(Trouble::Edited { what })
     }
 
     fn take(&mut self) -> Self {

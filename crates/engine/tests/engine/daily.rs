@@ -384,3 +384,52 @@ async fn a_machine_without_room_waits_for_a_person_and_fails_no_release(
     engine.stop().await;
     Ok(())
 }
+
+/// Rule 10, of an instance: the rollout stops, says what it found, and goes on when it is as it was.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn what_somebody_changes_during_a_rollout_stops_it_until_a_person_decides(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let engine = world.start(1).await?;
+    world.deployed("1.0.0").await?;
+    let mut policy = world.placement().await?.policy;
+    policy.promote_by_hand = true;
+    sqlx::query("update environments set policy = $1")
+        .bind(sqlx::types::Json(policy))
+        .execute(&world.pool)
+        .await?;
+    let release = world.release("2.0.0").await?;
+    let rollout = world.deploy(release).await?;
+    world
+        .until("it waits to be promoted", async || {
+            Ok(world.state(rollout).await?.phase == Phase::AwaitingPromotion)
+        })
+        .await?;
+    let one = world.observed().await?.slots.green[0].id.clone();
+
+    world.target.change_by_hand(&one, "it runs the image x, and was made of y");
+    let errored = || async {
+        world
+            .until("it is errored", async || Ok(world.state(rollout).await?.trouble.is_some()))
+            .await?;
+        anyhow::Ok(world.state(rollout).await?.trouble.expect("just seen").to_string())
+    };
+    let told = errored().await?;
+    assert!(told.contains("it runs the image x") && told.contains("green-"), "{told}");
+    assert!(world.said("\"rollout_errored\"").await?);
+    assert_eq!(world.routed().await?, Some(Slot::Blue));
+
+    // It is still so: whoever retries is told again.
+    world.ask(rollout, Ask::Retry).await?;
+    world
+        .until("it is errored again", async || {
+            Ok(world.times_said("\"rollout_errored\"").await? == 2)
+        })
+        .await?;
+    world.ask(rollout, Ask::Abort).await?;
+    assert_eq!(world.end(rollout).await?, Phase::Aborted);
+    assert_eq!((world.routed().await?, world.count(Slot::Green).await?), (Some(Slot::Blue), 0));
+    engine.stop().await;
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! What the target's credentials must be allowed to do: one table, from which the API server is asked
 //! and from which the smallest role is written.
 
-use super::KubernetesTarget;
+use super::{KubernetesTarget, error::answered};
 use crate::Result;
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::{
@@ -236,8 +236,7 @@ impl KubernetesTarget {
         };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
         let api = Api::<SelfSubjectAccessReview>::all(self.client().clone());
-        let answer = api
-            .create(&PostParams::default(), &review)
+        let answer = answered(api.create(&PostParams::default(), &review))
             .await
             .map_err(|error| self.errors.sorted(error))?;
         Ok((index, verb, answer.status.is_some_and(|status| status.allowed)))
@@ -250,8 +249,7 @@ impl KubernetesTarget {
     /// When the API server can not be asked.
     pub async fn subject(&self) -> Result<String> {
         let api = Api::<SelfSubjectReview>::all(self.client().clone());
-        let review = api
-            .create(&PostParams::default(), &SelfSubjectReview::default())
+        let review = answered(api.create(&PostParams::default(), &SelfSubjectReview::default()))
             .await
             .map_err(|error| self.errors.sorted(error))?;
         review

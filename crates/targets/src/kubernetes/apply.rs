@@ -3,7 +3,7 @@
 use super::{
     KubernetesTarget,
     active::taken,
-    error::{is_conflict, is_gone},
+    error::{answered, is_conflict, is_gone},
     names::{self, FIELD_MANAGER},
 };
 use crate::Result;
@@ -56,14 +56,14 @@ impl KubernetesTarget {
 
     /// An object by its name, whoever made it.
     pub(super) async fn get<K: Kind>(&self, place: &Place, name: &str) -> Result<Option<K>> {
-        let found = self.api::<K>(place)?.get_opt(name).await;
+        let found = answered(self.api::<K>(place)?.get_opt(name)).await;
         found.map_err(|error| self.errors.sorted(error))
     }
 
     /// All that carry these labels.
     pub(super) async fn list<K: Kind>(&self, place: &Place, selector: &str) -> Result<Vec<K>> {
         let wanted = ListParams::default().labels(selector);
-        let found = self.api::<K>(place)?.list(&wanted).await;
+        let found = answered(self.api::<K>(place)?.list(&wanted)).await;
         Ok(found.map_err(|error| self.errors.sorted(error))?.items)
     }
 
@@ -83,7 +83,7 @@ impl KubernetesTarget {
             serde_json::from_value(object).map_err(|error| self.errors.unreachable(error))?;
         let params =
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match self.api::<K>(place)?.create(&params, &object).await {
+        match answered(self.api::<K>(place)?.create(&params, &object)).await {
             Err(error) if is_conflict(&error) => Err(self.errors.stale(format!(
                 "somebody made a {} {} in the same moment.",
                 K::kind(&()),
@@ -98,7 +98,8 @@ impl KubernetesTarget {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         // Told what it does not know, the server refuses instead of leaving it out.
         let params = PatchParams::apply(FIELD_MANAGER).validation_strict();
-        match self.api::<K>(place)?.patch(name, &params, &Patch::Apply(object)).await {
+        let patch = Patch::Apply(object);
+        match answered(self.api::<K>(place)?.patch(name, &params, &patch)).await {
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 Err(self.errors.refused(format!(
                     "somebody else has written parts of the {} {name}, and they are left as they \
@@ -119,7 +120,8 @@ impl KubernetesTarget {
         name: &str,
         patch: &Value,
     ) -> Result<Option<K>> {
-        match self.api::<K>(place)?.patch(name, &as_us(), &Patch::Merge(patch)).await {
+        let (api, patch) = (self.api::<K>(place)?, Patch::Merge(patch));
+        match answered(api.patch(name, &as_us(), &patch)).await {
             Ok(changed) => Ok(Some(changed)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) if is_conflict(&error) => Err(self
@@ -141,7 +143,7 @@ impl KubernetesTarget {
             }),
             ..DeleteParams::default()
         };
-        match self.api::<K>(place)?.delete(&object.name_any(), &params).await {
+        match answered(self.api::<K>(place)?.delete(&object.name_any(), &params)).await {
             Ok(_) => Ok(()),
             Err(error) if is_gone(&error) || is_conflict(&error) => Ok(()),
             Err(other) => Err(self.errors.sorted(other)),

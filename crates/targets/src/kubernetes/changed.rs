@@ -1,7 +1,10 @@
 //! What somebody changed on a Deployment or a pod of ours: what it was made with stands in an
 //! annotation, and is compared with what the cluster says of it now. Pure.
 
-use super::objects;
+use super::{
+    compared::{Applied, by},
+    objects,
+};
 use domain::target::{Plan, Pull};
 use k8s_openapi::{
     api::{
@@ -12,6 +15,9 @@ use k8s_openapi::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// The one container, as managed fields are called.
+const APP: &str = "k:{\"name\":\"app\"}";
 
 /// What pods are made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,36 +55,43 @@ impl Made {
 
     /// What is not as it was made, as a part of a sentence.
     pub fn differs(&self, pod: &PodSpec) -> Option<String> {
+        self.difference(pod).map(|(what, _)| what)
+    }
+
+    /// With the part of a container, or of a pod, that it is about, as managed fields are called.
+    fn difference(&self, pod: &PodSpec) -> Option<(String, &'static [&'static str])> {
         let Some(app) = pod.containers.iter().find(|one| one.name == objects::CONTAINER) else {
-            return Some("its container was taken out".to_owned());
+            return Some(("its container was taken out".to_owned(), &["f:containers"]));
         };
         let image = app.image.as_deref().unwrap_or_default();
         if image != self.image {
-            return Some(format!("it runs the image {image}, and was made of {}", self.image));
+            let what = format!("it runs the image {image}, and was made of {}", self.image);
+            return Some((what, &["f:containers", APP, "f:image"]));
         }
         let memory = limit(app, "memory").and_then(bytes);
         if memory != Some(self.memory_bytes) {
             let (is, made) =
                 (memory.map_or_else(|| "none".to_owned(), mebibytes), self.memory_bytes);
-            return Some(format!(
-                "its memory limit is {is}, and was made with {}",
-                mebibytes(made)
-            ));
+            let what = format!("its memory limit is {is}, and was made with {}", mebibytes(made));
+            return Some((what, &["f:containers", APP, "f:resources", "f:limits", "f:memory"]));
         }
         let cpu = limit(app, "cpu").and_then(millis);
         if cpu != Some(self.cpu_millis) {
             let cores = |millis: u64| format!("{}", millis as f64 / 1000.0);
             let is = cpu.map_or_else(|| "any number of".to_owned(), cores);
             let made = cores(self.cpu_millis);
-            return Some(format!("it may use {is} cores, and was made with {made}"));
+            let what = format!("it may use {is} cores, and was made with {made}");
+            return Some((what, &["f:containers", APP, "f:resources", "f:limits", "f:cpu"]));
         }
         if app.args.clone().unwrap_or_default() != self.args || app.command.is_some() {
-            return Some("its command is not the one it was made with".to_owned());
+            let what = "its command is not the one it was made with".to_owned();
+            return Some((what, &["f:containers", APP, "f:args"]));
         }
         let user = pod.security_context.as_ref().and_then(|context| context.run_as_user);
         let own = app.security_context.as_ref().and_then(|context| context.run_as_user);
         if own.or(user) != self.user.map(i64::from) && (own.is_some() || self.user.is_some()) {
-            return Some("it runs as another user than it was made with".to_owned());
+            let what = "it runs as another user than it was made with".to_owned();
+            return Some((what, &["f:securityContext", "f:runAsUser"]));
         }
         let sources = app.env_from.iter().flatten();
         let named = sources.flat_map(|source| {
@@ -88,7 +101,8 @@ impl Made {
         let mut named: Vec<_> = named.collect();
         named.dedup();
         if named != [self.configuration.as_str()] {
-            return Some("its variables are not those it was made with".to_owned());
+            let what = "its variables are not those it was made with".to_owned();
+            return Some((what, &["f:containers", APP, "f:envFrom"]));
         }
         None
     }
@@ -101,11 +115,12 @@ pub(super) fn of_deployment(deployment: &Deployment) -> Option<String> {
     let fields = deployment.metadata.managed_fields.as_deref().unwrap_or_default();
     if let Some(made) = Made::read(annotations)
         && let Some(pod) = &spec.template.spec
-        && let Some(what) = made.differs(pod)
+        && let Some((what, part)) = made.difference(pod)
     {
-        return Some(format!("{what}{}", by(fields, &["f:spec", "f:template"])));
+        let path = [&["f:spec", "f:template", "f:spec"], part].concat();
+        return Some(format!("{what}{}", by(fields, &path)));
     }
-    resized(deployment)
+    resized(deployment).or_else(|| Applied::read(deployment)?.differs(deployment))
 }
 
 /// Somebody else asked for another number of pods.
@@ -115,13 +130,8 @@ pub(super) fn resized(deployment: &Deployment) -> Option<String> {
     let fields = deployment.metadata.managed_fields.as_deref().unwrap_or_default();
     (is != made).then(|| {
         let by = by(fields, &["f:spec", "f:replicas"]);
-        format!("its Deployment has {is} replicas, and was made with {made}{by}")
+        format!("it has {is} replicas, and was made with {made}{by}")
     })
-}
-
-/// Who has written below a path of fields last, if it was not us: `, by kubectl-edit at 14:03:22 UTC`.
-fn by(fields: &[ManagedFieldsEntry], path: &[&str]) -> String {
-    foreign_owner(fields, path).map_or_else(String::new, |owner| format!(", by {owner}"))
 }
 
 /// Who else than us has written a field, or something below it, last.
@@ -132,6 +142,11 @@ pub(super) fn foreign_owner(fields: &[ManagedFieldsEntry], path: &[&str]) -> Opt
         Some(time) => format!("{manager} at {}", time.0.strftime("%H:%M:%S UTC on %-d %B")),
         None => manager.to_owned(),
     })
+}
+
+/// Whether somebody else than us has written a field, or something below it.
+pub(super) fn owned_by_others(fields: &[ManagedFieldsEntry], path: &[&str]) -> bool {
+    foreign_entry(fields, path).is_some()
 }
 
 /// That act itself.
@@ -248,7 +263,7 @@ mod tests {
         let env = said(|it| app(it).env_from = None);
         assert!(env.contains("variables"), "{env}");
         let replicas = said(|it| it.spec.as_mut().expect("there").replicas = Some(5));
-        assert_eq!(replicas, "its Deployment has 5 replicas, and was made with 2");
+        assert_eq!(replicas, "it has 5 replicas, and was made with 2");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What the cluster is, and what works there, for the target's page and for preflight.
 
 use super::{
-    KubernetesTarget, quantity,
+    KubernetesTarget,
+    error::answered,
+    quantity,
     usage::{self, Figured},
 };
 use crate::{Result, docker::gib};
@@ -27,8 +29,9 @@ pub(super) fn finding(
 
 /// `Target::check`.
 pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
-    let version =
-        target.client().apiserver_version().await.map_err(|error| target.errors.sorted(error))?;
+    let version = answered(target.client().apiserver_version())
+        .await
+        .map_err(|error| target.errors.sorted(error))?;
     let pattern = target.options.namespaces.as_str();
     // With a project in it nobody knows them all: asked for all at once, and by preflight for each.
     let namespace = if pattern.contains('{') { "" } else { pattern };
@@ -65,7 +68,7 @@ pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
 /// All nodes, where they may be listed.
 pub(super) async fn nodes(target: &KubernetesTarget) -> Result<Vec<Node>> {
     let api = Api::<Node>::all(target.client().clone());
-    let listed = api.list(&ListParams::default().match_any()).await;
+    let listed = answered(api.list(&ListParams::default().match_any())).await;
     Ok(listed.map_err(|error| target.errors.sorted(error))?.items)
 }
 

@@ -3,7 +3,7 @@
 use crate::{DEADLINE, Error, Result};
 use anyhow::anyhow;
 use kube::core::Status;
-use std::error::Error as _;
+use std::{error::Error as _, time::Duration};
 
 /// Errors of one cluster: they name it.
 #[derive(Clone, Debug)]
@@ -79,12 +79,31 @@ impl Errors {
         }
     }
 
-    /// Ends `work` when the deadline of a call is over.
+    /// Ends `work`, which asks the API server several times, each with its own deadline
+    /// ([`answered`]), when it takes too long as a whole.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(WHOLE, work)
+            .await
+            .unwrap_or_else(|_| Err(self.unreachable(anyhow!("it was not done in {WHOLE:?}"))))
+    }
+
+    /// Ends `work` that is asked for again each second when a single answer should be there.
+    pub async fn soon<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(DEADLINE, work)
             .await
             .unwrap_or_else(|_| Err(self.unreachable(anyhow!("no answer in {DEADLINE:?}"))))
     }
+}
+
+/// How long a call of the driver may take where the API server answers, and slowly. One that stands
+/// still is known after [`DEADLINE`], with the first answer that does not come.
+const WHOLE: Duration = Duration::from_secs(8);
+
+/// One answer of the API server, in time or never.
+pub(super) async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    tokio::time::timeout(DEADLINE, call)
+        .await
+        .unwrap_or_else(|_| Err(kube::Error::Service(format!("no answer in {DEADLINE:?}").into())))
 }
 
 /// Whether what was asked for is not there (any more).

@@ -2,7 +2,7 @@
 //! and not a hope. Objects are JSON as the API server takes it, which refuses a field it does not
 //! know; typed structs would drop it silently.
 
-use super::{changed::Made, names, names::Names};
+use super::{changed::Made, compared::Applied, names, names::Names};
 use domain::{
     slot::Slot,
     target::{Claim, Login, Place, Plan, Pull, is_root},
@@ -24,10 +24,14 @@ pub(super) const EPOCH: &str = "pilothouse/epoch";
 pub(super) const SIZE: &str = "pilothouse/size";
 /// What a Deployment's pods are made with, to be compared.
 pub(super) const MADE: &str = "pilothouse/made";
+/// All that a Deployment's pods were written with, to be compared.
+pub(super) const APPLIED: &str = "pilothouse/applied";
 /// Which instance a pod is.
 pub(super) const NUMBER: &str = "pilothouse/number";
 /// For which move of the traffic a slot's pods were started again.
 pub(super) const GOODBYE: &str = "pilothouse/goodbye";
+/// When the cluster was last asked to try again what it had no room for.
+pub(super) const AGAIN: &str = "pilothouse/again";
 
 /// How long a pod goes on answering after it was told to end, before it is: the packet rules of the
 /// nodes are written at most once a second, and until then new connections still come.
@@ -97,16 +101,20 @@ pub(super) fn deployment(
     // One more than wanted, so that somebody always answers; and where there are others, one fewer,
     // so that a quota without room for one more holds nothing up.
     let fewer = i32::from(plan.size > 1);
+    let (labels, pod) =
+        (names::of_pod(plan, installation, slot), pod(plan, pull, slot, installation, grace));
+    let applied = Applied { labels, pod };
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": Names::of(&plan.place).deployment(slot),
-            "labels": names::of_pod(plan, installation, slot),
+            "labels": &applied.labels,
             "annotations": {
                 EPOCH: claim.epoch.to_string(),
                 SIZE: plan.size.to_string(),
                 MADE: &made,
+                APPLIED: applied.to_text(),
             },
         },
         "spec": {
@@ -120,7 +128,7 @@ pub(super) fn deployment(
             },
             "template": {
                 "metadata": { "labels": pod_labels(plan, installation, slot), "annotations": { MADE: &made } },
-                "spec": pod(plan, pull, slot, installation, grace),
+                "spec": &applied.pod,
             },
         },
     })

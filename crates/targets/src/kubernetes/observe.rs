@@ -3,7 +3,9 @@
 use super::{
     KubernetesTarget,
     active::Active,
-    changed, lock,
+    changed,
+    compared::Applied,
+    lock,
     names::{self, Names},
     pods::{self, SeenPod},
     probe,
@@ -11,7 +13,7 @@ use super::{
 use crate::Result;
 use domain::{
     slot::{PerSlot, Slot},
-    target::{Instance, Observed, Place},
+    target::{Changed, Instance, Observed, Place},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -101,9 +103,13 @@ fn addressed(slices: &[EndpointSlice]) -> BTreeSet<String> {
 /// `Target::observe`.
 pub(super) async fn observe(target: &KubernetesTarget, place: &Place) -> Result<Observed> {
     let active_name = Names::of(place).active();
-    let (pods, deployments, served) = tokio::try_join!(
+    let names = Names::of(place);
+    // By their names: a hand may have taken the labels away by which they would be found.
+    let (blue, green) = (names.deployment(Slot::Blue), names.deployment(Slot::Green));
+    let (pods, blue, green, served) = tokio::try_join!(
         target.pods(place),
-        async { target.list::<Deployment>(place, &target.of(place)).await },
+        target.get::<Deployment>(place, &blue),
+        target.get::<Deployment>(place, &green),
         target.served_by(place, &active_name),
     )?;
     // The Service last: whoever fills an idle slot writes its maker there before making a pod, so
@@ -116,7 +122,10 @@ pub(super) async fn observe(target: &KubernetesTarget, place: &Place) -> Result<
     };
     let route = active.as_ref().and_then(|active| active.route.as_ref());
     let live = route.and_then(|route| route.live);
-    let of_all = by_slot(target, &deployments);
+    let changed = PerSlot {
+        blue: blue.and_then(|one| by_hand(target, place, &one)),
+        green: green.and_then(|one| by_hand(target, place, &one)),
+    };
     let mut slots: PerSlot<Vec<Instance>> = PerSlot::default();
     for one in &pods {
         let slot = one.identity.slot;
@@ -126,7 +135,8 @@ pub(super) async fn observe(target: &KubernetesTarget, place: &Place) -> Result<
             let maker = route.and_then(|route| *route.makers.of(slot));
             maker == Some(one.identity.maker) && one.routed && one.has_port && !one.ending
         };
-        slots.of_mut(slot).push(one.instance(in_route, of_all.of(slot).as_ref()));
+        let of_all = changed.of(slot).as_ref().filter(|of| of.maker == one.identity.maker);
+        slots.of_mut(slot).push(one.instance(in_route, of_all.map(|changed| &changed.what)));
     }
     let arriving = match &active {
         Some(active) if route.is_some_and(|route| !route.withdrawn) => {
@@ -134,19 +144,25 @@ pub(super) async fn observe(target: &KubernetesTarget, place: &Place) -> Result<
         }
         _ => false,
     };
-    Ok(Observed { route: active.as_ref().and_then(|active| active.seen(arriving)), slots })
+    let route = active.as_ref().and_then(|active| active.seen(arriving));
+    Ok(Observed { route, slots, changed })
 }
 
-/// What somebody changed on a slot's Deployment, which holds for all of its pods.
-fn by_slot(target: &KubernetesTarget, deployments: &[Deployment]) -> PerSlot<Option<String>> {
-    let mut changes = PerSlot::default();
-    for one in deployments {
-        let identity = names::Identity::read(Some(one.labels()), target.options.installation);
-        if let Some(identity) = identity {
-            *changes.of_mut(identity.slot) = changed::of_deployment(one);
-        }
+/// What somebody changed on a slot's Deployment, which holds for all of its pods. Nothing of one that
+/// was never this placement's.
+fn by_hand(target: &KubernetesTarget, place: &Place, deployment: &Deployment) -> Option<Changed> {
+    let installation = target.options.installation;
+    // What it selects by nobody can change; its own labels anybody can.
+    let selected = deployment.spec.as_ref()?.selector.match_labels.as_ref();
+    if names::placement_of(selected, installation) != Some(place.placement) {
+        return None;
     }
-    changes
+    let written = Applied::read(deployment).map(|applied| applied.labels);
+    let labels = written.as_ref().or(deployment.metadata.labels.as_ref());
+    let maker = names::Identity::read(labels, installation)?.maker;
+    let what = changed::of_deployment(deployment)?;
+    let what = format!("the Deployment {}: {what}", deployment.name_any());
+    Some(Changed { maker, what })
 }
 
 /// Whether everybody whom we can ask follows the last move of the traffic.

@@ -40,6 +40,10 @@ pub(super) struct SeenPod {
     pub number: u16,
     /// It has its number by an annotation already.
     pub numbered: bool,
+    /// It passes its own readiness check.
+    pub ready: bool,
+    /// For which move of the traffic it was started, where that is why.
+    pub goodbye: Option<String>,
 }
 
 impl SeenPod {
@@ -87,6 +91,8 @@ impl SeenPod {
             changed: made.and_then(|made| made.differs(spec)),
             number: number.unwrap_or(0),
             numbered: number.is_some(),
+            ready: app.is_some_and(|app| app.ready),
+            goodbye: annotation(objects::GOODBYE).cloned(),
         })
     }
 

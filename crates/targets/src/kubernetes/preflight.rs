@@ -3,6 +3,7 @@
 use super::{
     KubernetesTarget,
     check::{self, allocatable, finding},
+    error::answered,
     names::{FIELD_MANAGER, Identity, Names},
     objects, quantity,
     room::{self, Asked},
@@ -13,6 +14,7 @@ use domain::{
     slot::Slot,
     target::{Claim, Finding, Plan, Verdict, is_root},
 };
+use futures::future::try_join_all;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, LimitRange, Namespace, Node, Pod, ResourceQuota, Secret, Service},
@@ -110,7 +112,7 @@ fn user(plan: &Plan) -> Finding {
 async fn there(target: &KubernetesTarget, namespace: &str) -> Result<(Vec<Finding>, bool)> {
     let question = "Namespace is there";
     let api = Api::<Namespace>::all(target.client().clone());
-    match api.get_opt(namespace).await {
+    match answered(api.get_opt(namespace)).await {
         Ok(Some(found)) => {
             let ends = found.metadata.deletion_timestamp.is_some();
             let level = found.metadata.labels.as_ref().and_then(|labels| labels.get(LEVEL));
@@ -150,14 +152,23 @@ async fn free(target: &KubernetesTarget, plan: &Plan) -> Result<Finding> {
     let deployments = Slot::ALL.map(|slot| names.deployment(slot));
     let configuration = names.configuration(plan.configuration);
     let asked = async {
-        for name in &services {
-            target.ours(place, target.get::<Service>(place, name).await?)?;
+        let services = try_join_all(services.iter().map(|name| target.get::<Service>(place, name)));
+        let deployments =
+            try_join_all(deployments.iter().map(|name| target.get::<Deployment>(place, name)));
+        let (services, deployments, config_map, secret) = tokio::try_join!(
+            services,
+            deployments,
+            target.get::<ConfigMap>(place, &configuration),
+            target.get::<Secret>(place, &configuration),
+        )?;
+        for one in services {
+            target.ours(place, one)?;
         }
-        for name in &deployments {
-            target.ours(place, target.get::<Deployment>(place, name).await?)?;
+        for one in deployments {
+            target.ours(place, one)?;
         }
-        target.ours(place, target.get::<ConfigMap>(place, &configuration).await?)?;
-        target.ours(place, target.get::<Secret>(place, &configuration).await?)?;
+        target.ours(place, config_map)?;
+        target.ours(place, secret)?;
         Ok(())
     };
     match asked.await {
@@ -212,7 +223,7 @@ async fn nodes(target: &KubernetesTarget, plan: &Plan) -> Finding {
     let question = "Nodes have room";
     let pods = Api::<Pod>::all(target.client().clone());
     let listed = ListParams::default().match_any();
-    let (nodes, pods) = tokio::join!(check::nodes(target), pods.list(&listed));
+    let (nodes, pods) = tokio::join!(check::nodes(target), answered(pods.list(&listed)));
     let Ok(nodes) = nodes else {
         return finding(question, Verdict::Warn, "nodes may not be listed, so that is not known");
     };
@@ -295,7 +306,8 @@ async fn dry<K: super::apply::Kind>(
     // What is there by this name is ours, and gone before this is made: who wrote its fields last, as
     // an emptying of the slot does, is no matter.
     let params = PatchParams::apply(FIELD_MANAGER).validation_strict().dry_run().force();
-    let tried = target.api::<K>(&plan.place)?.patch(name, &params, &Patch::Apply(object)).await;
+    let (api, patch) = (target.api::<K>(&plan.place)?, Patch::Apply(object));
+    let tried = answered(api.patch(name, &params, &patch)).await;
     match tried {
         Ok(_) => Ok(()),
         // Somebody else's fields, or a name that is taken: told with the names.

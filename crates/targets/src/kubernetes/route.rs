@@ -8,6 +8,7 @@ use super::{
     names::Names,
     objects,
     observe::arrived,
+    slots,
 };
 use crate::{Error, Makers, Result};
 use anyhow::anyhow;
@@ -214,7 +215,14 @@ pub(super) async fn switch(
     live: Option<Slot>,
 ) -> Result<RouteSeen> {
     let until = Instant::now() + FOLLOWED;
-    let active = target.fenced(claim, place).await?.ok_or_else(|| target.lost())?;
+    let deployment = async {
+        match live {
+            Some(slot) => target.get(place, &Names::of(place).deployment(slot)).await,
+            None => Ok(None),
+        }
+    };
+    let (active, deployment) = tokio::try_join!(target.fenced(claim, place), deployment)?;
+    let active = active.ok_or_else(|| target.lost())?;
     let there = active.route.clone().filter(|route| !route.withdrawn);
     let there = there.ok_or_else(|| target.lost())?;
     // The answer to this very write was lost, or it was not followed in time, and it is repeated.
@@ -232,6 +240,9 @@ pub(super) async fn switch(
         return Err(target.errors.refused(format!(
             "{slot} has no instance in the route, so it gets no traffic. Fill it first."
         )));
+    }
+    if let (Some(slot), Some(deployment)) = (live, &deployment) {
+        slots::stands(target, place, slot, deployment, there.moved).await?;
     }
     let next = Written { live, ..there };
     let written = target.write(claim, place, &active, next, true).await?;

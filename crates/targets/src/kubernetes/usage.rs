@@ -7,6 +7,7 @@
 
 use super::{
     KubernetesTarget,
+    error::answered,
     names::{self, Identity},
     quantity,
 };
@@ -181,7 +182,7 @@ async fn json<T: DeserializeOwned>(target: &KubernetesTarget, path: String) -> R
     let request = Request::get(path)
         .body(Vec::new())
         .map_err(|error| target.errors.unreachable(anyhow!(error)))?;
-    target.client().request(request).await.map_err(|error| target.errors.sorted(error))
+    answered(target.client().request(request)).await.map_err(|error| target.errors.sorted(error))
 }
 
 #[derive(Deserialize)]

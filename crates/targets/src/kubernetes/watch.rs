@@ -214,7 +214,11 @@ where
                 Ok(Watched::InitApply(_)) => None,
                 Ok(Watched::InitDone) => std::mem::take(&mut lost).then_some(Hint::All),
                 Err(error) => {
-                    tracing::debug!(kind, %error, "A watch was lost");
+                    if is_expired(&error) {
+                        tracing::debug!(kind, %error, "A watch had expired: all is listed anew");
+                    } else {
+                        tracing::debug!(kind, %error, "A watch was lost");
+                    }
                     // Once: that it fails again and again is no news.
                     (!std::mem::replace(&mut lost, true)).then_some(Hint::All)
                 }
@@ -222,6 +226,11 @@ where
             futures::future::ready(hint)
         })
         .boxed()
+}
+
+/// The API server has forgotten what came after where the watch had been (410).
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchError(status) if status.code == 410)
 }
 
 fn placed<K: Resource>(object: &K, installation: Uuid) -> Hint {

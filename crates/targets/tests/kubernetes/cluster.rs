@@ -13,9 +13,13 @@ use kube::{
 use serde_json::{Value, json};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, watch},
+    time::Instant,
 };
 
 /// What every namespace of the tests begins with.
@@ -36,10 +40,12 @@ pub struct Cluster {
     way: Way,
 }
 
-/// The way to the API server, for a driver: open or cut.
+/// The way to the API server, for a driver: open or cut, quick or long.
 struct Way {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    /// How long the server's words are on it.
+    long: watch::Sender<Duration>,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -84,6 +90,11 @@ impl Cluster {
     /// Cuts the way, with all that is being said on it, or opens it again.
     pub fn set_reachable(&self, reachable: bool) {
         self.way.open.send_replace(reachable);
+    }
+
+    /// What the API server says is on its way for so long.
+    pub fn set_long(&self, long: Duration) {
+        self.way.long.send_replace(long);
     }
 
     /// Makes a namespace that is called as the pattern of [`Cluster::pattern`] fills it.
@@ -139,6 +150,20 @@ impl Cluster {
     {
         let by = PatchParams { field_manager: Some("kubectl-patch".into()), ..Default::default() };
         self.api::<K>(namespace).patch(name, &by, &Patch::Merge(change)).await
+    }
+
+    /// Changes an object as somebody with `kubectl edit` does, who need not write down its lists.
+    pub async fn edit<K>(&self, namespace: &str, name: &str, change: Value) -> K
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + serde::de::DeserializeOwned
+            + std::fmt::Debug,
+        K::DynamicType: Default,
+    {
+        let by = PatchParams { field_manager: Some("kubectl-edit".into()), ..Default::default() };
+        let edited = self.api::<K>(namespace).patch(name, &by, &Patch::Strategic(change)).await;
+        edited.expect("edited")
     }
 
     /// The pod that the driver calls so.
@@ -267,23 +292,55 @@ impl Way {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (open, is_open) = watch::channel(true);
+        let (long, how_long) = watch::channel(Duration::ZERO);
         tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut is_open = is_open.clone();
+            while let Ok((client, _)) = listener.accept().await {
+                let (mut is_open, how_long) = (is_open.clone(), how_long.clone());
                 if !*is_open.borrow() {
                     continue;
                 }
                 tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(server).await else { return };
+                    let Ok(server) = TcpStream::connect(server).await else { return };
+                    let (mut from_client, to_client) = client.into_split();
+                    let (from_server, mut to_server) = server.into_split();
+                    let asked = async {
+                        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                        let _ = to_server.shutdown().await;
+                    };
+                    let said = late(from_server, to_client, how_long);
                     tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        _ = async { tokio::join!(asked, said) } => {}
                         _ = is_open.wait_for(|open| !open) => {}
                     }
                 });
             }
         });
-        Self { address, open }
+        Self { address, open, long }
     }
+}
+
+/// Hands on what comes, each piece as much later as the way is long.
+async fn late(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, long: watch::Receiver<Duration>) {
+    let (pieces, mut on_the_way) = mpsc::unbounded_channel();
+    let read = async move {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let due = Instant::now() + *long.borrow();
+            if pieces.send((due, buffer[..length].to_vec())).is_err() {
+                break;
+            }
+        }
+    };
+    let write = async move {
+        while let Some((due, piece)) = on_the_way.recv().await {
+            tokio::time::sleep_until(due).await;
+            if to.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown().await;
+    };
+    tokio::join!(read, write);
 }
 
 impl Drop for Cluster {

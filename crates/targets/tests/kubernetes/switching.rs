@@ -4,7 +4,7 @@
 use super::harness::Machine;
 use domain::{
     slot::Slot::{self, Blue, Green},
-    target::{Place, Plan},
+    target::{Place, Plan, Verdict},
 };
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
@@ -173,6 +173,8 @@ async fn an_api_server_that_stands_still_holds_nobody_up_and_costs_no_request() 
         machine.target.ensure(&claim, Green, &green),
         machine.target.remove(&claim, &place, Green),
         machine.target.check(),
+        machine.target.preflight(&green, Some(Blue)),
+        machine.target.close_streams(&claim, &place, Green),
     );
     let held = begun.elapsed();
     machine.cluster.tool(&["signal", "kube-apiserver", "CONT"]);
@@ -186,6 +188,8 @@ async fn an_api_server_that_stands_still_holds_nobody_up_and_costs_no_request() 
     unreachable(outcomes.2.err());
     unreachable(outcomes.3.err());
     unreachable(outcomes.4.err());
+    unreachable(outcomes.5.err());
+    unreachable(outcomes.6.err());
     // What it was told while it stood still it may do now, or not at all: the next look decides.
     let seen = until("it answers", async || {
         let seen = machine.target.observe(&place).await.ok()?;
@@ -199,4 +203,51 @@ async fn an_api_server_that_stands_still_holds_nobody_up_and_costs_no_request() 
         fill(&machine, if slot == live { &back } else { &claim }, slot, plan).await;
     }
     assert_eq!(load.report()["failed"], 0, "traffic never noticed");
+}
+
+/// Each answer takes 400 ms to come, and much needs several: a rollout is slower and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_answers_slowly_is_worked_with() {
+    let machine = Machine::under("restricted").await;
+    let place = sample::place("slowly");
+    let (blue, green) = (machine.plan(&place, 1), machine.plan(&place, 1));
+    make_live(&machine, Blue, &blue).await;
+    machine.cluster.set_long(Duration::from_millis(400));
+    let claim = claim(&green, 1);
+
+    let mut took = Vec::new();
+    let mut begun = Instant::now();
+    let mut lap = |what: &'static str| {
+        took.push((what, std::mem::replace(&mut begun, Instant::now()).elapsed()));
+    };
+    machine.target.check().await.expect("checked");
+    lap("check");
+    let findings = machine.target.preflight(&green, Some(Blue)).await.expect("asked");
+    lap("preflight");
+    machine.target.fence(&claim, &place).await.expect("claimed");
+    lap("fence");
+    machine.target.ensure(&claim, Green, &green).await.expect("filled");
+    lap("ensure");
+    machine.target.observe(&place).await.expect("looked");
+    lap("observe");
+    fill(&machine, &claim, Green, &green).await;
+    lap("until it is ready");
+    let revision = route_of(&machine, &place).await.revision;
+    machine.target.route(&claim, &place, revision, Some(Green)).await.expect("switched");
+    lap("route");
+    let route = until("it is followed", async || {
+        let route = machine.target.observe(&place).await.expect("looked").route?;
+        (!route.arriving).then_some(route)
+    })
+    .await;
+    machine.target.close_streams(&claim, &place, Blue).await.expect("begun");
+    lap("close_streams");
+    machine.target.remove(&claim, &place, Blue).await.expect("begun");
+    lap("remove");
+
+    println!("{took:#?}");
+    assert!(findings.iter().all(|one| one.verdict != Verdict::Refuse), "{findings:#?}");
+    assert_eq!(route.live, Some(Green));
+    let preflight = took.iter().find(|(what, _)| *what == "preflight").expect("asked").1;
+    assert!(preflight > Duration::from_millis(400), "the way was not long: {preflight:?}");
 }

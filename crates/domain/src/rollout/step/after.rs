@@ -2,9 +2,15 @@
 
 use super::{
     super::{Kind, Phase, Pinned, Trouble},
-    Command, EMPTY_WITHIN, PATIENCE, Reply, SlotSeen, Step, Stepping, foreign,
+    Command, EMPTY_WITHIN, PATIENCE, Reply, Seen, SlotSeen, Step, Stepping, foreign,
 };
+use crate::target::Goodbye;
 use std::time::Duration;
+
+/// How long those may take who were told that their connection ends.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// How long instances may take to be others, where that is how old connections end.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(60);
 
 impl Stepping<'_> {
     pub(super) fn switch(mut self, pinned: Pinned) -> Step {
@@ -46,10 +52,8 @@ impl Stepping<'_> {
             Err(why) => return self.unreachable(&why, within),
         };
         let before = pinned.previous.map(|previous| previous.slot);
-        if let Some(what) = foreign(&seen, &[before, Some(pinned.new)])
-            && !pinned.puts_back
-        {
-            return self.pause(Trouble::ForeignHand { what });
+        if let Some(trouble) = self.hand(&pinned, &seen, &[before, Some(pinned.new)]) {
+            return self.pause(trouble);
         }
         if let Some(Reply::Refused(why)) = &self.look.reply {
             return self.clean_up(Phase::Failed, &why.clone());
@@ -73,8 +77,8 @@ impl Stepping<'_> {
             Ok(seen) => seen,
             Err(why) => return self.unreachable(&why, policy.observe_for + PATIENCE * 5),
         };
-        if let Some(what) = foreign(&seen, &[Some(pinned.new)]) {
-            return self.pause(Trouble::ForeignHand { what });
+        if let Some(trouble) = self.hand_after(&pinned, &seen) {
+            return self.pause(trouble);
         }
         let new = seen.slots.of(pinned.new);
         let unready = self.unready(pinned, new);
@@ -100,6 +104,15 @@ impl Stepping<'_> {
         self.stay(Some(Command::Probe(pinned.new)))
     }
 
+    /// What a foreign hand did once traffic had moved.
+    fn hand_after(&self, pinned: &Pinned, seen: &Seen) -> Option<Trouble> {
+        let slot = Some(pinned.new);
+        if pinned.puts_back {
+            return foreign(seen, &[slot]).map(|what| Trouble::ForeignHand { what });
+        }
+        self.hand(pinned, seen, &[slot])
+    }
+
     /// What an instance of the new slot has against it now.
     fn unready(&self, pinned: Pinned, new: &SlotSeen) -> Option<String> {
         if new.running < pinned.size {
@@ -115,7 +128,7 @@ impl Stepping<'_> {
         }
     }
 
-    pub(super) fn draining(self) -> Step {
+    pub(super) fn draining(mut self) -> Step {
         let Some(pinned) = self.state.pinned else { return self.lost_pins() };
         let Some(previous) = pinned.previous else {
             return self.end(Phase::Succeeded, "");
@@ -125,24 +138,39 @@ impl Stepping<'_> {
             Ok(seen) => seen,
             Err(why) => return self.unreachable(&why, within + PATIENCE * 5),
         };
-        if let Some(what) = foreign(&seen, &[Some(pinned.new)]) {
-            return self.pause(Trouble::ForeignHand { what });
+        if let Some(trouble) = self.hand_after(&pinned, &seen) {
+            return self.pause(trouble);
         }
         let old = seen.slots.of(previous.slot);
+        // Nobody can say who is still connected: then it is over once those have ended who could be.
+        let unknown = old.in_flight.is_none();
         let busy = old.in_flight != Some(0);
         if busy && !self.is_past(within) {
             return self.stay(None);
         }
-        // One more time-out for those who did not take the goodbye; then they are cut off.
-        let late = self.is_past(within + Duration::from_secs(2));
-        if busy && !late {
+        let leaves = self.rollout.kind == Kind::Rollback;
+        let goodbye = match &self.look.reply {
+            Some(Reply::Goodbye(goodbye)) => Some(*goodbye),
+            _ => None,
+        };
+        let ended = matches!(goodbye, Some(Goodbye::Starting | Goodbye::Done));
+        let by_target = unknown && !self.state.evidence.unseen.is_empty();
+        if by_target && (ended || leaves && old.count == 0) {
+            self.state.evidence.old_ended_at.get_or_insert(self.look.at);
+        }
+        let over = match goodbye {
+            Some(Goodbye::Done) => true,
+            Some(Goodbye::Ending | Goodbye::Starting) => self.is_past(within + GOODBYE_WITHIN),
+            // One more time-out for those who did not take the goodbye; then they are cut off.
+            Some(Goodbye::Told) | None => !busy || self.is_past(within + TOLD_WITHIN),
+        };
+        // What a rollback leaves is bad: it is not kept warm. Where that ends the connections too,
+        // nothing is started again for a goodbye.
+        let ends_them = leaves && unknown;
+        if !(over || ends_them) {
             return self.stay(Some(Command::CloseStreams(previous.slot)));
         }
-        // What a rollback leaves is bad: it is not kept warm.
-        if self.rollout.kind == Kind::Rollback
-            && old.count > 0
-            && !self.is_over(within + EMPTY_WITHIN)
-        {
+        if leaves && old.count > 0 && !self.is_over(within + EMPTY_WITHIN) {
             return self.stay(Some(Command::Empty(previous.slot)));
         }
         self.end(Phase::Succeeded, "")

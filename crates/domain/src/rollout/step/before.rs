@@ -2,7 +2,7 @@
 
 use super::{
     super::{Ask, Kind, Phase, Pinned, Trouble},
-    Command, PATIENCE, Reply, Seen, SlotSeen, Step, Stepping, foreign,
+    Command, PATIENCE, Reply, Seen, SlotSeen, Step, Stepping,
 };
 use crate::{
     slot::Slot,
@@ -50,6 +50,8 @@ impl Stepping<'_> {
             Err(what) => return self.pause(Trouble::ForeignHand { what }),
         };
         self.state.pinned = Some(pinned);
+        // What was changed before is drift that the service's page shows, and no reason to stop.
+        self.note_changes();
         if self.rollout.policy.approvals > 0 {
             return self.enter(Phase::AwaitingApproval, None);
         }
@@ -87,7 +89,9 @@ impl Stepping<'_> {
         // Without a route, what was live last is spared all the same: it may be given back by hand.
         let new = self.look.live.map_or(Slot::Blue, |live| live.slot.other());
         let warm = self.look.warm.filter(|warm| {
+            // What a hand changed since is not what was asked for: it is prepared anew.
             warm_ready
+                && seen.slots.of(warm.slot).changed.is_none()
                 && self.rollout.kind == Kind::Rollback
                 && warm.slot == new
                 && warm.pair == self.rollout.pair
@@ -234,11 +238,8 @@ impl Stepping<'_> {
             Err(why) => return Err(Box::new(self.take().unreachable(why, within))),
         };
         let expected = pinned.previous.map(|previous| previous.slot);
-        // What is put back is there to be written over. If it is there already, all the better.
-        if let Some(what) = foreign(&seen, &[expected])
-            && !pinned.puts_back
-        {
-            return Err(Box::new(self.take().pause(Trouble::ForeignHand { what })));
+        if let Some(trouble) = self.hand(&pinned, &seen, &[expected]) {
+            return Err(Box::new(self.take().pause(trouble)));
         }
         Ok((pinned, seen))
     }

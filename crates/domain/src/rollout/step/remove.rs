@@ -112,7 +112,11 @@ impl Stepping<'_> {
         // One more time-out for those who did not take the goodbye; then they are cut off.
         match busy {
             Some(_) if !self.is_past(within) => self.stay(None),
-            Some(slot) if !self.is_past(within + Duration::from_secs(2)) => {
+            // Where nobody can say who is connected, emptying is the goodbye.
+            Some(slot)
+                if seen.slots.of(slot).in_flight.is_some()
+                    && !self.is_past(within + Duration::from_secs(2)) =>
+            {
                 self.stay(Some(Command::CloseStreams(slot)))
             }
             _ => {

@@ -109,6 +109,7 @@ fn sights() -> Vec<Result<Seen, String>> {
                         restarts: 0,
                         exited: (running == 0).then(|| "exit code 1".to_owned()),
                         in_flight,
+                        changed: None,
                     };
                     all.push(Ok(Seen {
                         routed,
@@ -974,4 +975,162 @@ fn a_pool_without_room_waits_for_a_person_and_does_not_count_against_the_release
 
     assert_eq!(step.state.phase, Phase::Preparing);
     assert!(matches!(step.state.trouble, Some(Trouble::NoRoom { .. })), "{step:?}");
+}
+
+/// Before the switch and after it, of the new slot and of the old one: rule 10.
+#[test]
+fn a_change_by_hand_during_a_rollout_is_told_and_nothing_goes_on() {
+    use Phase::*;
+    for phase in [Preparing, Verifying, AwaitingPromotion, Switching, Observing, Draining] {
+        let routed = if phase >= Observing { Slot::Blue } else { Slot::Green };
+        for slot in Slot::ALL {
+            let rollout = rollout(Kind::Deploy, state(phase, false, false), None);
+            let mut sight = seen(routed);
+            sight.slots.of_mut(slot).changed = Some("blue-1: another image".to_owned());
+
+            let step = step(&rollout, &look(START, Ok(sight), None));
+
+            let what = "blue-1: another image".to_owned();
+            assert_eq!(step.state.trouble, Some(Trouble::Edited { what }), "{phase} {slot}");
+            assert_eq!((step.state.phase, step.command), (phase, None));
+        }
+    }
+}
+
+/// A rollout is how one gets rid of such a change.
+#[test]
+fn what_was_changed_before_the_rollout_began_is_no_reason_to_stop() {
+    let mut sight = seen(Slot::Green);
+    sight.slots.green.changed = Some("green-1: another limit".to_owned());
+    let begun = rollout(Kind::Deploy, state(Phase::Preflight, false, false), None);
+    let findings = Reply::Findings { findings: Vec::new(), warm_ready: false };
+
+    let pinned = step(&begun, &look(START, Ok(sight.clone()), Some(findings)));
+    let goes_on = rollout(Kind::Deploy, pinned.state, None);
+    let same = step(&goes_on, &look(START, Ok(sight.clone()), None));
+    sight.slots.green.changed = Some("green-1: another image".to_owned());
+    let more = step(&goes_on, &look(START, Ok(sight), None));
+
+    assert_eq!((same.state.trouble, same.state.phase), (None, Phase::Verifying));
+    assert!(matches!(more.state.trouble, Some(Trouble::Edited { .. })));
+}
+
+#[test]
+fn a_person_goes_on_over_a_change_of_the_old_slot_and_never_of_the_new_one() {
+    for (slot, goes_on) in [(Slot::Green, true), (Slot::Blue, false)] {
+        let mut sight = seen(Slot::Green);
+        sight.slots.of_mut(slot).changed = Some("it: another image".to_owned());
+        let mut errored = state(Phase::AwaitingPromotion, false, false);
+        errored.trouble = Some(Trouble::Edited { what: "it: another image".to_owned() });
+
+        let retried = step(
+            &rollout(Kind::Deploy, errored, Some(Ask::Retry)),
+            &look(START, Ok(sight.clone()), None),
+        );
+        let next = step(&rollout(Kind::Deploy, retried.state, None), &look(START, Ok(sight), None));
+
+        assert_eq!(next.state.trouble.is_none(), goes_on, "{slot}");
+        assert!(!next.state.overrule, "the route is nobody's to write over");
+    }
+}
+
+/// An abort needs nothing of what was changed.
+#[test]
+fn what_was_changed_by_hand_closes_no_way_back() {
+    let mut sight = seen(Slot::Blue);
+    sight.slots.blue.changed = Some("blue-1: another image".to_owned());
+    sight.slots.green.changed = Some("green-1: another image".to_owned());
+    let mut errored = state(Phase::Observing, false, false);
+    errored.trouble = Some(Trouble::Edited { what: "blue-1: another image".to_owned() });
+
+    let aborted = step(
+        &rollout(Kind::Deploy, errored, Some(Ask::Abort)),
+        &look(START, Ok(sight.clone()), None),
+    );
+    let back =
+        step(&rollout(Kind::Deploy, aborted.state.clone(), None), &look(START, Ok(sight), None));
+
+    assert_eq!(aborted.command, Some(Command::Route(Some(Slot::Green))));
+    assert_eq!((back.state.trouble, back.command), (None, Some(Command::Route(Some(Slot::Green)))));
+}
+
+/// What was warm is another thing by now: the pair that was asked for is prepared.
+#[test]
+fn a_warm_slot_that_was_changed_by_hand_is_not_switched_to() {
+    for changed in [None, Some("blue-1: another image".to_owned())] {
+        let mut back = rollout(Kind::Rollback, state(Phase::Preflight, false, false), None);
+        back.pair = pair(3);
+        let findings = Reply::Findings { findings: Vec::new(), warm_ready: true };
+        let mut sight = seen(Slot::Green);
+        sight.slots.blue.changed.clone_from(&changed);
+        let mut look = look(START, Ok(sight), Some(findings));
+        look.warm = Some(Previous { slot: Slot::Blue, maker: maker(3), pair: pair(3) });
+
+        let begun = step(&back, &look);
+
+        let expected = if changed.is_some() { Phase::Preparing } else { Phase::Switching };
+        assert_eq!(begun.state.phase, expected);
+    }
+}
+
+/// The drain is over after 30 s. Nobody can say who is connected, so instances are made others.
+fn draining(kind: Kind, after_s: i64, goodbye: Option<Goodbye>, old: SlotSeen) -> Step {
+    let mut was = state(Phase::Draining, false, false);
+    was.evidence.unseen = "other clients' requests".to_owned();
+    was.evidence.confirmed_at = Some(START);
+    let mut sight = seen(Slot::Blue);
+    sight.slots.green = old;
+    let at = START + time::Duration::seconds(after_s);
+    step(&rollout(kind, was, None), &look(at, Ok(sight), goodbye.map(Reply::Goodbye)))
+}
+
+fn unknown(count: u16) -> SlotSeen {
+    SlotSeen { running: count, count, in_flight: None, ..SlotSeen::default() }
+}
+
+#[test]
+fn a_drain_ends_when_nobody_has_an_old_connection_and_the_way_back_is_open() {
+    use Goodbye::*;
+    let end = |after_s, goodbye| {
+        let step = draining(Kind::Deploy, after_s, goodbye, unknown(1));
+        (step.state.phase, step.command)
+    };
+    let goes_on = (Phase::Draining, Some(Command::CloseStreams(Slot::Green)));
+
+    assert_eq!(end(20, None), (Phase::Draining, None), "the whole drain is given");
+    assert_eq!(end(31, None), goes_on);
+    assert_eq!(end(50, Some(Ending)), goes_on);
+    assert_eq!(end(50, Some(Starting)), goes_on);
+    assert_eq!(end(50, Some(Done)), (Phase::Succeeded, None));
+    assert_eq!(end(91, Some(Starting)), (Phase::Succeeded, None), "and it does not wait for ever");
+}
+
+#[test]
+fn how_long_old_connections_were_answered_is_said_with_who_says_so() {
+    let ended = draining(Kind::Deploy, 34, Some(Goodbye::Starting), unknown(1)).state.evidence;
+    let told = ended.old_answered().expect("it is known");
+    assert_eq!((told.took, told.at_most, told.by), (Duration::from_secs(34), true, None));
+
+    let ends = draining(Kind::Deploy, 34, Some(Goodbye::Ending), unknown(1)).state.evidence;
+    assert_eq!(ends.old_answered(), None);
+
+    let mut seen_all = ended;
+    seen_all.old_ended_at = None;
+    seen_all.unseen.clear();
+    seen_all.witness = "router".to_owned();
+    seen_all.last_old_answer_ms = Some(1_200);
+    let told = seen_all.old_answered().expect("it is known");
+    assert_eq!(told.took, Duration::from_millis(1_200));
+    assert_eq!((told.at_most, told.by.as_deref()), (false, Some("router")));
+}
+
+/// It is removed, which ends connections as well: nothing is started for a goodbye.
+#[test]
+fn what_a_rollback_leaves_is_emptied_without_being_started_again() {
+    let emptied = draining(Kind::Rollback, 31, None, unknown(1));
+    let gone = draining(Kind::Rollback, 36, None, unknown(0));
+
+    assert_eq!(emptied.command, Some(Command::Empty(Slot::Green)));
+    assert_eq!(gone.state.phase, Phase::Succeeded);
+    assert_eq!(gone.state.evidence.old_answered().map(|old| old.took.as_secs()), Some(36));
 }
