@@ -1,7 +1,7 @@
 //! What happened to the traffic around the switch: figures that a witness counted.
 
 use crate::{clock::ms, components::when::At, format};
-use domain::rollout::{Phase, State};
+use domain::rollout::{Phase, State, evidence::Evidence};
 use leptos::prelude::*;
 
 /// The evidence card. Its lines are there from the start, so nothing jumps when figures arrive.
@@ -140,6 +140,7 @@ fn lines(state: &State) -> Vec<(String, String)> {
                 .last_old_answer_ms
                 .map_or_else(dash, |ms| format!("+{}", format::duration(i64::from(ms)))),
         ),
+        ("old connections answered".to_owned(), old_connections(evidence).unwrap_or_else(dash)),
         (
             "witness".to_owned(),
             if evidence.witness.is_empty() { dash() } else { evidence.witness.clone() },
@@ -160,6 +161,16 @@ fn lines(state: &State) -> Vec<(String, String)> {
     lines
 }
 
+/// How long connections went on that were open at the switch, and who says so: the same words on every
+/// target.
+fn old_connections(evidence: &Evidence) -> Option<String> {
+    let old = evidence.old_answered()?;
+    let took = format::duration(i64::try_from(old.took.as_millis()).unwrap_or(i64::MAX));
+    let most = if old.at_most { "at most " } else { "" };
+    let by = old.by.as_deref().unwrap_or("target");
+    Some(format!("for {most}{took}, says the {by}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +183,26 @@ mod tests {
         for (what, figure) in lines(&state) {
             assert!(figure.starts_with('–'), "{what}: {figure}");
         }
+    }
+
+    #[test]
+    fn old_connections_are_told_in_the_same_words_whoever_knows_of_them() {
+        let mut state = State::queued(datetime!(2026-11-21 12:00 UTC));
+        let told = |state: &State| {
+            let all = lines(state);
+            let line = all.into_iter().find(|(what, _)| what == "old connections answered");
+            line.expect("a line of its own").1
+        };
+        state.evidence.confirmed_at = Some(datetime!(2026-11-21 12:00 UTC));
+        state.evidence.witness = "router".to_owned();
+        state.evidence.last_old_answer_ms = Some(1_250);
+        assert_eq!(told(&state), "for 1.2 s, says the router");
+
+        state.evidence.witness = "a probe in the cluster".to_owned();
+        state.evidence.unseen = "It does not see other clients' requests.".to_owned();
+        assert_eq!(told(&state), "–", "its own requests say nothing of others'");
+
+        state.evidence.old_ended_at = Some(datetime!(2026-11-21 12:00:34 UTC));
+        assert_eq!(told(&state), "for at most 34 s, says the target");
     }
 }
