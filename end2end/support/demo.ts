@@ -53,7 +53,7 @@ interface ServicePage {
 
 interface RolloutPage {
   card: { id: string; kind: string; state: State };
-  rows: { number: number; phase: string | null; result: string }[];
+  rows: { number: number; at: string; phase: string | null; result: string }[];
 }
 
 const ENDS = ['succeeded', 'failed', 'aborted', 'rolled_back', 'superseded'];
