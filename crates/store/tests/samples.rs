@@ -280,9 +280,9 @@ async fn the_application_keeps_house_without_the_right_to_make_tables(
 }
 
 /// What a second of fifty instances costs, and what is kept of an instance in a day. Figures for
-/// OPERATING; to be run by hand.
+/// OPERATING, from `tools/bench samples`.
 #[sqlx::test(migrator = "store::MIGRATOR")]
-#[ignore = "takes a while, and says figures instead of judging"]
+#[ignore = "says figures instead of judging: tools/bench samples runs it"]
 async fn figures_of_fifty_instances(pool: PgPool) -> anyhow::Result<()> {
     let (node, ids) = world(&pool, 50).await?;
     let begin = now(&pool).await? / 60 * 60 - 600;
