@@ -6,6 +6,8 @@
 //!   objects.rs       a plan -> objects (pure)
 //!   apply.rs         writing objects, and whom they belong to
 //!   slots.rs         filling and emptying a slot, stopping an instance
+//!   goodbye.rs       ending old connections after a switch
+//!   waiting.rs       what keeps pods from being made
 //!   route.rs         the active Service: claim, selector, revision
 //!   active.rs        the active Service, read (pure)
 //!   observe.rs       pods as the cluster has them -> instances in words
@@ -37,6 +39,7 @@ mod check;
 mod compared;
 mod connect;
 mod error;
+mod goodbye;
 mod image;
 pub mod kubeconfig;
 mod logs;
@@ -53,6 +56,7 @@ mod route;
 mod slots;
 mod traffic;
 mod usage;
+mod waiting;
 mod watch;
 mod witness;
 
@@ -134,7 +138,7 @@ pub struct KubernetesTarget {
     hub: Arc<watch::Hub>,
     meter: usage::Meter,
     /// Whose pods find no room, by placement and Deployment. Losing it costs another try.
-    waiting: Mutex<HashMap<(PlacementId, String), slots::Waiting>>,
+    waiting: Mutex<HashMap<(PlacementId, String), waiting::Waiting>>,
     /// Since when the pods of a Deployment are made others. Losing it gives them some seconds more.
     goodbyes: Mutex<HashMap<(PlacementId, String), std::time::Instant>>,
     /// When the traffic of placements moved. Losing it makes figures of the last minutes coarser.
@@ -277,7 +281,7 @@ impl Target for KubernetesTarget {
     }
 
     async fn close_streams(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<Goodbye> {
-        self.errors.in_time(slots::close_streams(self, claim, place, slot)).await
+        self.errors.in_time(goodbye::close_streams(self, claim, place, slot)).await
     }
 
     async fn remove(&self, claim: &Claim, place: &Place, slot: Slot) -> Result<()> {

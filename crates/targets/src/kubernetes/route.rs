@@ -5,10 +5,10 @@ use super::{
     KubernetesTarget,
     active::{self, Active, Written},
     apply::annotation,
+    goodbye,
     names::Names,
     objects,
     observe::arrived,
-    slots,
 };
 use crate::{Error, Makers, Result};
 use anyhow::anyhow;
@@ -242,7 +242,7 @@ pub(super) async fn switch(
         )));
     }
     if let (Some(slot), Some(deployment)) = (live, &deployment) {
-        slots::stands(target, place, slot, deployment, there.moved).await?;
+        goodbye::stands(target, place, slot, deployment, there.moved).await?;
     }
     let next = Written { live, ..there };
     let written = target.write(claim, place, &active, next, true).await?;

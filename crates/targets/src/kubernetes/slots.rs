@@ -15,26 +15,21 @@ use super::{
     names::{self, Identity, Names},
     objects,
     pods::SeenPod,
-    reasons,
+    waiting::held_up,
 };
 use crate::Result;
-use anyhow::anyhow;
 use domain::{
     slot::Slot,
-    target::{Claim, Goodbye, Place, Plan, Pull, is_root},
+    target::{Claim, Place, Plan, Pull, is_root},
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Pod, Secret, Service},
 };
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
 
 /// Which of a Deployment's pods goes first when it gets smaller: the cluster takes the lowest.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -327,60 +322,6 @@ async fn take_in(target: &KubernetesTarget, place: &Place, pods: &[&SeenPod]) ->
     .map(drop)
 }
 
-/// How long there must be no room for anybody to be told so. Pods that end, ours or a neighbour's, give
-/// theirs back late, and the cluster tries again later and later.
-const NO_ROOM: Duration = Duration::from_secs(8);
-/// How often the cluster is asked to try again meanwhile.
-const AGAIN: Duration = Duration::from_secs(2);
-
-/// Since when a slot's pods find no room, and when they were last tried again.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    since: Instant,
-    tried: Instant,
-}
-
-/// What keeps the cluster from making a pod at all.
-async fn held_up(
-    target: &KubernetesTarget,
-    place: &Place,
-    deployment: &Deployment,
-    ending: bool,
-) -> Result<()> {
-    let name = deployment.name_any();
-    let key = (place.placement, name.clone());
-    let why = reasons::not_made(deployment);
-    let room = no_room(deployment);
-    let Some(why) = why.filter(|_| !(room && ending)) else {
-        super::lock(&target.waiting).remove(&key);
-        return Ok(());
-    };
-    let said = format!("no pod can be made: {}.", why.trim_end_matches('.'));
-    if !room {
-        return Err(target.errors.refused(said));
-    }
-    let now = Instant::now();
-    let again = {
-        let mut waiting = super::lock(&target.waiting);
-        let one = waiting.entry(key).or_insert(Waiting { since: now, tried: now });
-        if now - one.since >= NO_ROOM {
-            return Err(target.errors.full(said));
-        }
-        let again = one.tried == now || now - one.tried >= AGAIN;
-        if again {
-            one.tried = now;
-        }
-        again
-    };
-    if again {
-        // A Deployment hands its annotations on, and who gets one looks at what it has to make.
-        let at = time::OffsetDateTime::now_utc().unix_timestamp().to_string();
-        let patch = json!({ "metadata": { "annotations": { objects::AGAIN: at } } });
-        target.change::<Deployment>(place, &name, &patch).await?;
-    }
-    Ok(())
-}
-
 /// Removes the configurations that no slot uses any more.
 async fn sweep(target: &KubernetesTarget, place: &Place) -> Result<()> {
     let selector = target.of(place);
@@ -496,7 +437,7 @@ pub(super) async fn empty(
     Ok(())
 }
 
-fn replicas(deployment: &Deployment) -> i32 {
+pub(super) fn replicas(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
@@ -558,117 +499,4 @@ pub(super) async fn rest(
         "labels": { names::ROUTED: names::NO },
     } });
     target.change::<Pod>(place, &one.name, &patch).await.map(drop)
-}
-
-/// How long the old slot's pods may take to be others beside those that are there. Then it is done
-/// within the room that those have.
-const BESIDE: Duration = Duration::from_secs(15);
-
-/// `Target::close_streams`.
-///
-/// A Service moves new connections only, so who has an open one keeps the old pods. They are started
-/// anew: the old ones end gracefully, and the new ones are warm without a client. Where there is room,
-/// the new ones come first, and the way back stays open all the time.
-pub(super) async fn close_streams(
-    target: &KubernetesTarget,
-    claim: &Claim,
-    place: &Place,
-    slot: Slot,
-) -> Result<Goodbye> {
-    let active = target.fenced(claim, place).await?;
-    let route = active.and_then(|active| active.route);
-    if route.as_ref().is_some_and(|route| route.live == Some(slot)) {
-        return Err(target.errors.refused(format!(
-            "{slot} gets the traffic, so its connections are left open. Move the traffic first."
-        )));
-    }
-    let Some(route) = route else { return Ok(Goodbye::Told) };
-    let name = Names::of(place).deployment(slot);
-    let (found, pods) =
-        tokio::try_join!(target.get::<Deployment>(place, &name), target.pods(place))?;
-    let Some(there) = target.ours(place, found).ok().flatten() else { return Ok(Goodbye::Done) };
-    let (moved, key) = (route.moved.to_string(), (place.placement, name.clone()));
-    if there.annotations().get(objects::GOODBYE) != Some(&moved) {
-        let patch = json!({
-            "metadata": {
-                "resourceVersion": there.resource_version(),
-                "annotations": { objects::GOODBYE: &moved },
-            },
-            "spec": {
-                "strategy": { "rollingUpdate": { "maxSurge": "100%", "maxUnavailable": 0 } },
-                "template": { "metadata": { "annotations": { objects::GOODBYE: &moved } } },
-            },
-        });
-        target.change::<Deployment>(place, &name, &patch).await?;
-        super::lock(&target.goodbyes).insert(key, Instant::now());
-        return Ok(Goodbye::Ending);
-    }
-    let goodbye = goodbye(&there, &pods, slot, &moved);
-    if goodbye == Goodbye::Done {
-        super::lock(&target.goodbyes).remove(&key);
-        return Ok(goodbye);
-    }
-    let begun = *super::lock(&target.goodbyes).entry(key).or_insert_with(Instant::now);
-    if !within_its_room(&there) && (no_room(&there) || begun.elapsed() > BESIDE) {
-        let patch = json!({
-            "metadata": { "resourceVersion": there.resource_version() },
-            // Of one pod half is none, and then the cluster takes that one.
-            "spec": { "strategy": { "rollingUpdate": { "maxSurge": 0, "maxUnavailable": "50%" } } },
-        });
-        target.change::<Deployment>(place, &name, &patch).await?;
-        return Ok(goodbye);
-    }
-    let ending = pods.iter().any(|one| one.ending);
-    if let Err(error) = held_up(target, place, &there, ending).await {
-        tracing::debug!(%error, "A goodbye does not come to its end");
-    }
-    Ok(goodbye)
-}
-
-/// How far a slot's pods are with ending and being others.
-fn goodbye(there: &Deployment, pods: &[SeenPod], slot: Slot, moved: &str) -> Goodbye {
-    let of_slot = || pods.iter().filter(|one| one.identity.slot == slot);
-    if of_slot().any(|one| one.goodbye.as_deref() != Some(moved)) {
-        return Goodbye::Ending;
-    }
-    let ready = of_slot().filter(|one| one.ready && !one.ending).count();
-    if ready >= usize::try_from(replicas(there)).unwrap_or(0) {
-        Goodbye::Done
-    } else {
-        Goodbye::Starting
-    }
-}
-
-/// Its pods are made others one after the other, with fewer meanwhile.
-fn within_its_room(there: &Deployment) -> bool {
-    let rolling = || there.spec.as_ref()?.strategy.as_ref()?.rolling_update.as_ref();
-    let surge = rolling().and_then(|rolling| rolling.max_surge.as_ref());
-    matches!(surge, Some(IntOrString::Int(0)))
-}
-
-fn no_room(there: &Deployment) -> bool {
-    reasons::not_made(there).is_some_and(|why| why.contains("quota"))
-}
-
-/// An error while the pods that would get the traffic are about to end: they are made others within
-/// their room, and none of those is ready.
-pub(super) async fn stands(
-    target: &KubernetesTarget,
-    place: &Place,
-    slot: Slot,
-    there: &Deployment,
-    moved: i64,
-) -> Result<()> {
-    let moved = moved.to_string();
-    if there.annotations().get(objects::GOODBYE) != Some(&moved) || !within_its_room(there) {
-        return Ok(());
-    }
-    let pods = target.pods(place).await?;
-    let new = |one: &SeenPod| one.goodbye.as_ref() == Some(&moved) && one.ready && !one.ending;
-    if pods.iter().any(|one| one.identity.slot == slot && new(one)) {
-        return Ok(());
-    }
-    Err(target.errors.unreachable(anyhow!(
-        "the pods in {slot} are being started again, and none of the new ones is ready yet"
-    )))
 }
