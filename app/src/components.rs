@@ -1,6 +1,7 @@
 //! What two or more pages share.
 
 pub mod account_fields;
+pub mod address;
 pub mod agent;
 pub mod answered;
 pub mod ask;
@@ -15,6 +16,7 @@ pub mod daily;
 pub mod diff;
 pub mod failure;
 pub mod field;
+pub mod file_text;
 pub mod follow_focus;
 pub mod following;
 pub mod form;

@@ -1,5 +1,8 @@
 //! Targets: where environments are, and how clusters are reached.
 
+// The fields of a form are the arguments of its function, and the macro makes more functions of them.
+#![allow(clippy::too_many_arguments)]
+
 use super::Answer;
 use domain::{
     id::{InquiryId, TargetId},
@@ -11,6 +14,13 @@ use leptos::prelude::*;
 use super::{
     context::{asked, control, go_to},
     typed,
+};
+#[cfg(feature = "ssr")]
+use control::TargetWish;
+#[cfg(feature = "ssr")]
+use domain::{
+    error::Problem,
+    target::entrance::{Entrance, HostPattern},
 };
 
 /// The page of all targets.
@@ -53,19 +63,43 @@ pub async fn replace_credentials(
     Ok(inquiry)
 }
 
-/// Chooses the context, how namespaces are called, and what the witness is made of.
+/// Chooses the context, how namespaces are called, what the witness is made of and how requests come in
+/// from outside. `based_on` is the version that the page showed.
 #[server(prefix = "/api", endpoint = "targets/choose")]
 pub async fn choose_target(
     target: TargetId,
     #[server(default)] context: String,
     namespaces: String,
     #[server(default)] probe_image: String,
+    #[server(default)] hosts: String,
+    #[server(default)] class: String,
+    #[server(default)] certificate: String,
+    #[server(default)] based_on: String,
 ) -> Answer<()> {
     let asked = asked()?;
     let context = Some(context.as_str()).filter(|context| !context.is_empty());
     let namespaces = typed::field("namespaces", &namespaces)?;
     let image = typed::optional("probe_image", &probe_image)?;
-    Ok(control().choose_target(&asked, target, context, &namespaces, image.as_ref()).await?)
+    let hosts: Option<HostPattern> = typed::optional("hosts", &hosts)?;
+    let class = typed::optional("class", &class)?;
+    let certificate = typed::optional("certificate", &certificate)?;
+    if hosts.is_none() && (class.is_some() || certificate.is_some()) {
+        let sentence = "Nothing comes in without a pattern of host names. Give one, or leave class and \
+                        certificate empty.";
+        return Err(Problem::invalid("hosts", sentence).into());
+    }
+    let entrance = hosts.map(|hosts| Entrance { hosts, class, certificate });
+    let based_on = match based_on.as_str() {
+        "" => None,
+        version => Some(typed::number("based_on", version)?),
+    };
+    let wish = TargetWish {
+        context,
+        namespaces: &namespaces,
+        probe_image: image.as_ref(),
+        entrance: entrance.as_ref(),
+    };
+    Ok(control().choose_target(&asked, target, &wish, based_on).await?)
 }
 
 /// Asks what is there and what may be done. The page follows the answer.

@@ -41,6 +41,15 @@ fn Column(column: BoardEnvironment) -> impl IntoView {
             " "
             <span class="frame">{column.target}</span>
             {column.protected.then(|| view! { <span class="unseen">", protected"</span> })}
+            {column
+                .trouble
+                .map(|says| {
+                    view! {
+                        <p class="trouble">
+                            "✕ does not answer: " {says}
+                        </p>
+                    }
+                })}
         </th>
     }
 }

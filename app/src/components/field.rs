@@ -1,9 +1,9 @@
 //! Fields: a label, a hint, and what is wrong with what is typed, said while it is typed by the
 //! function that will read it on the server.
 
-use super::form::Fields;
+use super::{file_text::FileText, form::Fields};
 use domain::error::Problem;
-use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys::HtmlElement};
+use leptos::{html, prelude::*, wasm_bindgen::JsCast, web_sys::HtmlElement};
 use std::{fmt::Display, str::FromStr};
 
 /// Says what is wrong with a field, or nothing.
@@ -219,18 +219,31 @@ pub fn SecretText(#[prop(into)] label: String) -> impl IntoView {
     }
 }
 
-/// Credentials of several lines. Never filled in by us, never given back.
+/// Credentials of several lines, pasted or out of a file. Never filled in by us, never given back.
 #[component]
-pub fn SecretLines(#[prop(into)] label: String, #[prop(into)] hint: String) -> impl IntoView {
+pub fn SecretLines(
+    #[prop(into)] label: String,
+    #[prop(into)] hint: String,
+    /// The most bytes that a file may have.
+    most: usize,
+) -> impl IntoView {
     let fields = Fields::here();
     let name = Secret::Value.as_str();
     let said = Said::of(&fields, name, None, false);
     let id = fields.id_of(name);
+    let node = NodeRef::<html::Textarea>::new();
+    let on_text = Callback::new(move |text: String| {
+        if let Some(lines) = node.get_untracked() {
+            lines.set_value(&text);
+            said.typed.set(Some(text));
+        }
+    });
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
             <textarea
                 id=id.clone()
+                node_ref=node
                 name=name
                 class="mono"
                 rows="6"
@@ -241,8 +254,9 @@ pub fn SecretLines(#[prop(into)] label: String, #[prop(into)] hint: String) -> i
                 aria-describedby=format!("{id}-says")
                 on:input=move |event| said.typed.set(Some(event_target_value(&event)))
             />
-            <Says id said hint />
+            <Says id=id.clone() said hint />
         </div>
+        <FileText id label="Or out of a file" most on_text />
     }
 }
 

@@ -116,6 +116,7 @@ fn Says(counts: Counts) -> impl IntoView {
         {said(counts.waiting, "rollout waits", "rollouts wait", "")}
         {said(counts.failed, "failed last", "failed last", "red")}
         {said(counts.drift, "differs from what it should be", "differ from what they should be", "amber")}
+        {said(counts.silent, "environment does not answer", "environments do not answer", "amber")}
         {counts
             .is_quiet()
             .then(|| view! { <span class="soft">"All quiet: nothing rolls, nothing differs."</span> })}

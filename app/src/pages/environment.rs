@@ -97,6 +97,8 @@ fn Environment(view: View, acts: Acts) -> impl IntoView {
         name: environment.name.clone(),
         protected: environment.protected,
         target: card.target.clone(),
+        // It is said above.
+        trouble: None,
     };
     let counts = match card.placements {
         0 => "no services yet".to_owned(),

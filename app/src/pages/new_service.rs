@@ -13,8 +13,8 @@ use crate::{
     },
 };
 use domain::{
-    name::{HostName, ImageReference, Name},
-    view::NewServicePage as View,
+    name::{ImageReference, Name},
+    view::{Address, NewServicePage as View},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -47,7 +47,7 @@ fn NewForm(view: View, add: ServerAction<AddService>) -> impl IntoView {
                 .collect_view()}
         </datalist>
         <Form action=add>
-            <Names environments=view.environments base_domain=view.base_domain />
+            <Names addresses=view.addresses />
             <Field
                 name="image"
                 label="Image"
@@ -84,7 +84,7 @@ fn NewForm(view: View, add: ServerAction<AddService>) -> impl IntoView {
 
 /// Project and name, and the host names that follow from them.
 #[component]
-fn Names(environments: Vec<Name>, base_domain: HostName) -> impl IntoView {
+fn Names(addresses: Vec<(Name, Address)>) -> impl IntoView {
     let fields = Fields::here();
     // The page of a project leads here with its name.
     let here = use_query_map().get_untracked().get("project").unwrap_or_default();
@@ -95,11 +95,17 @@ fn Names(environments: Vec<Name>, base_domain: HostName) -> impl IntoView {
         else {
             return view! { <li class="faint">"follows from project and name"</li> }.into_any();
         };
-        environments
+        addresses
             .iter()
-            .map(|environment| {
+            .map(|(environment, address)| {
+                let environment = environment.to_string();
+                let address = address.filled(&name, &project);
+                let inside = address.href().is_none().then_some(", inside its cluster");
                 view! {
-                    <li class="mono">{format!("{name}.{project}.{environment}.{base_domain}")}</li>
+                    <li>
+                        <span class="mono wrap">{address.shown().to_owned()}</span>
+                        <span class="faint">" in " {environment} {inside}</span>
+                    </li>
                 }
             })
             .collect_view()

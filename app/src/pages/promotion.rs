@@ -3,6 +3,7 @@
 use crate::{
     api::acts,
     components::{
+        address::AddressText,
         diff::Diff,
         loaded::Loaded,
         moves::{self, Deploy},
@@ -240,10 +241,8 @@ fn Changes(page: Page) -> impl IntoView {
                             .map(|address| {
                                 view! {
                                     <p>
-                                        "Once verified it can be seen at "
-                                        <a class="mono wrap" href=address.clone()>
-                                            {address.clone()}
-                                        </a> ", and waits for somebody to promote it."
+                                        "Once verified it can be seen at " <AddressText address />
+                                        ", and waits for somebody to promote it."
                                     </p>
                                 }
                             })

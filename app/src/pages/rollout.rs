@@ -10,6 +10,7 @@ mod push;
 use crate::{
     api::{ApiError, rollouts},
     components::{
+        address::AddressText,
         chart::{Chart, Figures, Mark, failures, p95_ms, requests},
         diff::Diff,
         gates::{self, Gates},
@@ -226,9 +227,7 @@ fn Head(page: Page, state: Memo<State>) -> impl IntoView {
                         .map(|address| {
                             view! {
                                 " · "
-                                <a href=address.clone() target="_blank" rel="noreferrer">
-                                    "open it"
-                                </a>
+                                <AddressText address word="open it" />
                             }
                         })}
                     {page

@@ -1,5 +1,6 @@
 //! One target: whether it answers, how it is reached, what is there and what we may do there.
 
+mod leads;
 mod seen;
 
 use super::{environment::Answers, targets::Credentials};
@@ -22,9 +23,13 @@ use domain::{
     id::TargetId,
     name::ImageReference,
     namespace::NamespacePattern,
-    target::cluster::{ClusterCard, TargetPage as View},
+    target::{
+        cluster::{ClusterCard, TargetPage as View},
+        entrance::{Entrance, HostPattern, ObjectName},
+    },
     view::InquiryPage,
 };
+use leads::Leads;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
@@ -93,7 +98,7 @@ pub fn TargetPage() -> impl IntoView {
 
 #[component]
 fn Whole(view: View, acts: Acts) -> impl IntoView {
-    let View { row, asked_at, cluster, may_edit } = view;
+    let View { row, version, asked_at, cluster, may_edit } = view;
     let (id, name) = (row.id, row.name.clone());
     let kind = if row.is_cluster { "A cluster" } else { "This machine's container engine" };
     let on_it = match row.environments.as_slice() {
@@ -142,7 +147,7 @@ fn Whole(view: View, acts: Acts) -> impl IntoView {
                         {cluster.clone().map(|card| view! { <Reached card /> })}
                     </dl>
                 </section>
-                {cluster.map(|card| view! { <Edit id name card acts /> })}
+                {cluster.map(|card| view! { <Edit id version name card acts /> })}
             </div>
         </article>
     }
@@ -178,11 +183,31 @@ fn Reached(card: ClusterCard) -> impl IntoView {
             <dt>"Namespaces"</dt>
             <dd class="mono wrap">{card.namespaces.to_string()}</dd>
         </div>
+        <div>
+            <dt>"From outside"</dt>
+            <dd>
+                {match card.entrance {
+                    Some(Entrance { hosts, class, certificate }) => {
+                        let class = class.map(|class| format!(", class {class}"));
+                        let certificate = match certificate {
+                            Some(name) => format!(", certificate {name}"),
+                            None => ", in the clear".to_owned(),
+                        };
+                        view! {
+                            <span class="mono wrap">{hosts.to_string()}</span>
+                            <span class="faint">{class} {certificate}</span>
+                        }
+                            .into_any()
+                    }
+                    None => "not reached: services answer inside the cluster".into_any(),
+                }}
+            </dd>
+        </div>
     }
 }
 
 #[component]
-fn Edit(id: TargetId, name: String, card: ClusterCard, acts: Acts) -> impl IntoView {
+fn Edit(id: TargetId, version: i32, name: String, card: ClusterCard, acts: Acts) -> impl IntoView {
     let hidden = move || vec![("target", id.to_string())];
     view! {
         <section aria-labelledby="there">
@@ -194,7 +219,7 @@ fn Edit(id: TargetId, name: String, card: ClusterCard, acts: Acts) -> impl IntoV
         </section>
         <section aria-labelledby="choose">
             <h2 id="choose">"What is used of it"</h2>
-            <Chosen id card acts />
+            <Chosen id version card acts />
         </section>
         <section aria-labelledby="change">
             <h2 id="change">"Credentials"</h2>
@@ -224,13 +249,22 @@ fn Edit(id: TargetId, name: String, card: ClusterCard, acts: Acts) -> impl IntoV
     }
 }
 
-/// The context, the namespaces and the image of the witness.
+/// The context, the namespaces, the image of the witness and the way in.
 #[component]
-fn Chosen(id: TargetId, card: ClusterCard, acts: Acts) -> impl IntoView {
-    let options: Vec<_> = card.contexts.iter().map(|one| (one.clone(), one.clone())).collect();
+fn Chosen(id: TargetId, version: i32, card: ClusterCard, acts: Acts) -> impl IntoView {
+    let options: Vec<_> = card.contexts.iter().map(|one| (one.name.clone(), one.line())).collect();
     let value = card.context.clone().unwrap_or_default();
+    let pattern = RwSignal::new(card.namespaces.to_string());
+    let text = |word: Option<String>| word.unwrap_or_default();
+    let entrance = card.entrance;
+    let hosts = text(entrance.as_ref().map(|entrance| entrance.hosts.to_string()));
+    let class = entrance.as_ref().and_then(|entrance| entrance.class.as_ref());
+    let class = text(class.map(ToString::to_string));
+    let certificate = entrance.as_ref().and_then(|entrance| entrance.certificate.as_ref());
+    let certificate = text(certificate.map(ToString::to_string));
+    let hidden = vec![("target", id.to_string()), ("based_on", version.to_string())];
     view! {
-        <Form action=acts.choose hidden=vec![("target", id.to_string())] stays=true>
+        <Form action=acts.choose hidden stays=true>
             {(!options.is_empty())
                 .then(|| view! { <Choice name="context" label="Context" options value /> })}
             <Field
@@ -239,9 +273,12 @@ fn Chosen(id: TargetId, card: ClusterCard, acts: Acts) -> impl IntoView {
                 value=card.namespaces.to_string()
                 hint="One for each project in each environment: {project} and {environment} are filled in. They must be there already."
                 check={reads::<NamespacePattern>}
+                list=leads::OFFERED
+                on_typed=Callback::new(move |typed| pattern.set(typed))
                 required=true
                 mono=true
             />
+            <Leads inquiry=acts.inquiry pattern />
             <Field
                 name="probe_image"
                 label="Image of the witness"
@@ -250,6 +287,35 @@ fn Chosen(id: TargetId, card: ClusterCard, acts: Acts) -> impl IntoView {
                 check={reads::<ImageReference>}
                 mono=true
             />
+            <fieldset class="form">
+                <legend>"From outside"</legend>
+                <Field
+                    name="hosts"
+                    label="Host names"
+                    value=hosts
+                    hint="For example {service}.{project}.{environment}.example.com: each service gets an Ingress under its own. Empty: services are reached inside the cluster only."
+                    check={reads::<HostPattern>}
+                    mono=true
+                />
+                <div class="row">
+                    <Field
+                        name="class"
+                        label="Ingress class"
+                        value=class
+                        hint="Empty: the cluster's default."
+                        check={reads::<ObjectName>}
+                        mono=true
+                    />
+                    <Field
+                        name="certificate"
+                        label="TLS secret"
+                        value=certificate
+                        hint="In each namespace. Empty: no TLS."
+                        check={reads::<ObjectName>}
+                        mono=true
+                    />
+                </div>
+            </fieldset>
             <div class="buttons">
                 <Send label="Save" sending="Saving …" class="primary" />
             </div>

@@ -13,7 +13,7 @@ use crate::{
 };
 use domain::{
     name::Name,
-    target::cluster::{TargetRow, TargetsPage as View},
+    target::cluster::{CREDENTIALS_BYTES, TargetRow, TargetsPage as View},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -99,6 +99,7 @@ pub fn Credentials() -> impl IntoView {
     view! {
         <SecretLines
             label="Kubeconfig"
+            most=CREDENTIALS_BYTES
             hint="Pasted whole: “kubectl config view --raw --minify --flatten” prints one that stands alone. It is stored encrypted and shown nowhere again. One that runs programs, names files or goes through a proxy is refused."
         />
         <Checkbox

@@ -5,7 +5,6 @@ use domain::{
     error::Problem,
     history::sentence::Tone,
     live::Row,
-    name::HostName,
     role::{Action, Protection, Scope},
     rollout::Phase,
     service::Exposure,
@@ -106,11 +105,6 @@ impl Control {
         Ok(drawn)
     }
 
-    /// With the router's port, where there is a name.
-    pub(crate) fn address(&self, host: Option<&HostName>) -> Option<String> {
-        host.map(|host| format!("http://{host}:{}", self.settings.router_port))
-    }
-
     /// The environments that the person may see, in their order.
     pub(crate) async fn columns(
         &self,
@@ -127,6 +121,7 @@ impl Control {
             name: known.environment.name,
             protected: known.environment.protected,
             target: known.target_name,
+            trouble: (known.target_answers == Some(false)).then_some(known.target_says),
         });
         Ok(columns.collect())
     }

@@ -3,6 +3,7 @@
 //! A verb never touches a target. What needs a machine becomes rows that the engine finds. What
 //! can not be done is a [`Problem`], which the page shows as it is.
 
+mod addresses;
 mod board;
 mod builds;
 mod canary;
@@ -38,6 +39,7 @@ pub use fault::OrProblem;
 pub use permit::{Actor, Permit, Place, Refused};
 pub use sessions::{Authenticated, SignedIn};
 pub use settings::Settings;
+pub use targets::Wish as TargetWish;
 
 use domain::{
     error::Problem,

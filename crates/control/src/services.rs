@@ -15,7 +15,7 @@ use domain::{
     service::{Exposure, Limits, ServiceSpec, Size, Strategy},
     view::NewServicePage,
 };
-use store::{Tx, projects::Project, services::NewPlacement};
+use store::{Tx, placements::hosts::Named, projects::Project, services::NewPlacement};
 use uuid::Uuid;
 
 /// What preview host names begin with. No name of ours has two dashes in a row, so none can be
@@ -52,12 +52,14 @@ impl Control {
                 .filter(|project| may(Action::ServiceEdit, &places::of_project(project)))
                 .map(|project| project.name)
                 .collect(),
-            environments: environments
+            addresses: environments
                 .into_iter()
                 .filter(|known| may(Action::View, &places::of_environment(&known.environment)))
-                .map(|known| known.environment.name)
+                .map(|known| {
+                    let address = self.shape(&known.target_reach, &known.environment.name);
+                    (known.environment.name, address)
+                })
                 .collect(),
-            base_domain: self.settings.base_domain.clone(),
         })
     }
 
@@ -125,10 +127,13 @@ impl Control {
                 by_name: &asked.actor.name,
             };
             store::services::add_placement(&mut tx, &new).await.or_problem(origin)?;
-            let environment = &known.environment.name;
-            let host = format!("{name}.{project}.{environment}.{}", self.settings.base_domain);
-            let host = host.parse().map_err(|wrong| Problem::invalid("name", wrong))?;
-            self.set_hosts(&mut tx, origin, new.id, known.target, &[host], "name").await?;
+            let named = Named {
+                placement: new.id,
+                service: name.clone(),
+                project: project.clone(),
+                environment: known.environment.name,
+            };
+            self.give_names(&mut tx, origin, known.target, &named, "name").await?;
         }
         let subject =
             Subject { service: Some(name.clone()), ..places::subject_of_project(project) };

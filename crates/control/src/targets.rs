@@ -12,14 +12,19 @@ use domain::{
     name::{ImageReference, Name},
     namespace::NamespacePattern,
     role::{Action, Protection, Scope},
-    target::cluster::{
-        ClusterCard, CredentialsRead, MOST, TargetPage, TargetRow, TargetsPage, sealed_about,
+    target::{
+        cluster::{
+            ClusterCard, ContextRead, CredentialsRead, MOST, TargetPage, TargetRow, TargetsPage,
+            sealed_about,
+        },
+        entrance::Entrance,
     },
 };
 use store::{
-    Conn,
+    Conn, Tx,
     inquiries::Question,
-    targets::{self, Cluster, Credentials, Known, New},
+    placements::hosts,
+    targets::{self, Chosen, Cluster, Credentials, Known, New, Reach},
 };
 use uuid::Uuid;
 
@@ -51,11 +56,13 @@ impl Control {
             context: cluster.context.clone(),
             contexts: cluster.contexts.clone(),
             namespaces: cluster.namespaces.clone(),
+            entrance: cluster.entrance.clone(),
             probe_image: cluster.probe_image.clone(),
             set_by: cluster.set_by.clone(),
             set_at: cluster.set_at,
         });
-        Ok(TargetPage { row, asked_at: known.asked_at, cluster, may_edit })
+        let (version, asked_at) = (known.version, known.asked_at);
+        Ok(TargetPage { row, version, asked_at, cluster, may_edit })
     }
 
     /// Connects a cluster, and asks what is there. Without credentials it is spoken to as the service
@@ -142,22 +149,32 @@ impl Control {
         Ok(inquiry)
     }
 
-    /// Chooses the context, how namespaces are called, and what the witness is made of.
+    /// Chooses the context, how namespaces are called, what the witness is made of, and how requests
+    /// come in from outside: the host names of what is there follow at once.
+    ///
+    /// `based_on` is the version that the page showed; if there is another by now the later of two
+    /// people is refused. `None`: whatever is so now.
     pub async fn choose_target(
         &self,
         asked: &Asked,
         id: TargetId,
-        context: Option<&str>,
-        namespaces: &NamespacePattern,
-        probe_image: Option<&ImageReference>,
+        wish: &Wish<'_>,
+        based_on: Option<i32>,
     ) -> Result<(), Problem> {
+        let Wish { context, namespaces, probe_image, entrance } = *wish;
         let origin = &asked.origin;
         let permit = self.permit(asked, Action::TargetEdit, &Place::everything()).await?;
         let mut tx = self.begin(origin).await?;
         let (known, cluster) = locked(&mut tx, origin, id).await?;
+        if based_on.is_some_and(|version| version != known.version) {
+            return Err(Problem::conflict(
+                "Somebody changed this target since the page was drawn. That was kept and yours was not \
+                 saved. Load the page again, and change it as it is now.",
+            ));
+        }
         let context = context.or(cluster.context.as_deref());
         if let Some(context) = context
-            && !cluster.contexts.iter().any(|known| known == context)
+            && !cluster.contexts.iter().any(|known| known.name == context)
         {
             let sentence = "The credentials have no such context. Load the page again.";
             return Err(Problem::invalid("context", sentence));
@@ -172,6 +189,11 @@ impl Control {
         note("namespaces", Some(cluster.namespaces.to_string()), Some(namespaces.to_string()));
         let image = |image: Option<&ImageReference>| image.map(ToString::to_string);
         note("image of the witness", image(cluster.probe_image.as_ref()), image(probe_image));
+        for ((what, before), (_, after)) in
+            parts_of(cluster.entrance.as_ref()).into_iter().zip(parts_of(entrance))
+        {
+            note(what, before, after);
+        }
         if changes.is_empty() {
             return Ok(());
         }
@@ -182,7 +204,12 @@ impl Control {
                             for in other namespaces. Connect the cluster a second time instead.";
             return Err(Problem::conflict(sentence));
         }
-        targets::choose(&mut tx, id, context, namespaces, probe_image).await.or_problem(origin)?;
+        let chosen = Chosen { context, namespaces, probe_image, entrance };
+        targets::choose(&mut tx, id, &chosen).await.or_problem(origin)?;
+        let hosts = |entrance: Option<&Entrance>| entrance.map(|entrance| entrance.hosts.clone());
+        if hosts(cluster.entrance.as_ref()) != hosts(entrance) {
+            self.rename_all(&mut tx, origin, id, namespaces, entrance).await?;
+        }
         let deed = Deed::TargetChanged { target: id, name: known.name };
         let row = asked.entry(&permit, Subject::default(), deed);
         self.commit(tx, origin, &[row.with_changes(changes)]).await
@@ -220,6 +247,33 @@ impl Control {
         self.commit(tx, origin, &[asked.entry(&permit, Subject::default(), deed)]).await
     }
 
+    /// Gives everything on a cluster the host names of its new pattern.
+    async fn rename_all(
+        &self,
+        tx: &mut Tx,
+        origin: &Origin,
+        id: TargetId,
+        namespaces: &NamespacePattern,
+        entrance: Option<&Entrance>,
+    ) -> Result<(), Problem> {
+        let all = hosts::on_target(tx, id, MOST_RENAMED + 1).await.or_problem(origin)?;
+        if i64::try_from(all.len()).is_ok_and(|count| count > MOST_RENAMED) {
+            let sentence = format!(
+                "More than {MOST_RENAMED} services are on this target: that many are not renamed at \
+                 once."
+            );
+            return Err(Problem::conflict(sentence));
+        }
+        hosts::clear(tx, id).await.or_problem(origin)?;
+        let reach = Reach::Cluster { namespaces: namespaces.clone(), entrance: entrance.cloned() };
+        for named in &all {
+            let invalid = |wrong: domain::name::Wrong| Problem::invalid("hosts", wrong.0);
+            let names = self.names_of(&reach, named).map_err(invalid)?;
+            self.set_hosts_there(tx, origin, named.placement, id, &names, "hosts").await?;
+        }
+        Ok(())
+    }
+
     /// Reads what was pasted, and seals it.
     fn taken(
         &self,
@@ -249,10 +303,23 @@ impl Control {
             sealed: Some(self.vault.seal(&sealed_about(id), credentials)),
             words: format!("{} at {}", first.user, first.server),
             context: Some(first.name.clone()),
-            contexts: read.names(),
+            contexts: read.contexts,
         })
     }
 }
+
+/// What is wished of a cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// `None`: the one that is used now.
+    pub context: Option<&'a str>,
+    pub namespaces: &'a NamespacePattern,
+    pub probe_image: Option<&'a ImageReference>,
+    pub entrance: Option<&'a Entrance>,
+}
+
+/// The most services whose names change at once.
+const MOST_RENAMED: i64 = 1000;
 
 const OWN_ACCOUNT: &str = "the service account that Pilothouse runs as";
 
@@ -260,9 +327,20 @@ const OWN_ACCOUNT: &str = "the service account that Pilothouse runs as";
 struct Taken {
     sealed: Option<Vec<u8>>,
     context: Option<String>,
-    contexts: Vec<String>,
+    contexts: Vec<ContextRead>,
     /// As whom, where: for the history, without anything secret.
     words: String,
+}
+
+/// An entrance as the history tells it.
+fn parts_of(entrance: Option<&Entrance>) -> [(&'static str, Option<String>); 3] {
+    let class = entrance.and_then(|entrance| entrance.class.as_ref());
+    let certificate = entrance.and_then(|entrance| entrance.certificate.as_ref());
+    [
+        ("host names", entrance.map(|entrance| entrance.hosts.to_string())),
+        ("class of the entrance", class.map(ToString::to_string)),
+        ("certificate of the entrance", certificate.map(ToString::to_string)),
+    ]
 }
 
 fn words(cluster: &Cluster) -> String {

@@ -438,6 +438,16 @@ pub enum Deed {
         target: TargetId,
         name: String,
     },
+    /// Where an environment is answered no more, and why.
+    TargetSilent {
+        name: String,
+        says: String,
+    },
+    /// It answers again.
+    TargetAnswers {
+        name: String,
+        says: String,
+    },
     /// A new place for services.
     EnvironmentAdded {
         target: String,
@@ -582,6 +592,8 @@ impl Deed {
             | Self::PlacementStarted { .. }
             | Self::PlacementAdded
             | Self::PlacementRemoved
+            | Self::TargetSilent { .. }
+            | Self::TargetAnswers { .. }
             | Self::InstanceDied { .. }
             | Self::InstanceNotReady { .. }
             | Self::InstancesRestored { .. }

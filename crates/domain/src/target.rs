@@ -2,6 +2,7 @@
 //! driver. Nothing here knows Docker, a router or Kubernetes.
 
 pub mod cluster;
+pub mod entrance;
 
 use crate::{
     id::{ConfigurationId, PlacementId, ReleaseId, RolloutId},

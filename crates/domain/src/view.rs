@@ -80,6 +80,51 @@ pub struct BoardEnvironment {
     pub protected: bool,
     /// "Docker, this machine".
     pub target: String,
+    /// Why its target did not answer when it was asked last.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// Where something is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is", content = "at")]
+pub enum Address {
+    /// By whoever has the link.
+    Link(String),
+    /// Inside its cluster alone: a host and a port.
+    Inside(String),
+}
+
+impl Address {
+    /// As it is read: without what every link begins with.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        match self {
+            Self::Link(url) => url.trim_start_matches("https://").trim_start_matches("http://"),
+            Self::Inside(at) => at,
+        }
+    }
+
+    /// Where a click leads. `None`: nowhere from here.
+    #[must_use]
+    pub fn href(&self) -> Option<&str> {
+        match self {
+            Self::Link(url) => Some(url),
+            Self::Inside(_) => None,
+        }
+    }
+
+    /// The same with the names of a service and its project filled in.
+    #[must_use]
+    pub fn filled(&self, service: &Name, project: &Name) -> Self {
+        let fill = |pattern: &str| {
+            pattern.replace("{service}", service.as_str()).replace("{project}", project.as_str())
+        };
+        match self {
+            Self::Link(url) => Self::Link(fill(url)),
+            Self::Inside(at) => Self::Inside(fill(at)),
+        }
+    }
 }
 
 /// A group of rows.
@@ -239,8 +284,8 @@ pub struct PromotionPage {
     /// The variables of both environments by name, in order.
     pub variables: Vec<VariableHere>,
     pub policy: Policy,
-    pub address: Option<String>,
-    pub preview_address: Option<String>,
+    pub address: Option<Address>,
+    pub preview_address: Option<Address>,
 }
 
 /// A variable by its name, in two environments. Values are not told.
@@ -269,9 +314,11 @@ pub enum InBoth {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlacementCard {
     pub cell: Cell,
-    /// With the router's port: `http://hello.demo.local.localhost:7380`.
-    pub address: Option<String>,
-    pub preview_address: Option<String>,
+    /// On this machine with the router's port: `http://hello.demo.local.localhost:7380`.
+    pub address: Option<Address>,
+    pub preview_address: Option<Address>,
+    /// Its host names follow from its target, and are not given one by one.
+    pub names_follow: bool,
     /// All that it is reached by; the address has the first one.
     pub host_names: Vec<HostName>,
     pub configuration: Configuration,
@@ -336,8 +383,8 @@ pub struct RolloutPage {
     pub environment: Name,
     pub protected: bool,
     pub placement: PlacementId,
-    pub address: Option<String>,
-    pub preview_address: Option<String>,
+    pub address: Option<Address>,
+    pub preview_address: Option<Address>,
     pub card: RolloutCard,
     /// What was asked of it and not yet answered, and by whom.
     pub asked: Option<(Ask, String)>,
@@ -616,9 +663,8 @@ pub struct SessionRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewServicePage {
     pub projects: Vec<Name>,
-    pub environments: Vec<Name>,
-    /// Under which names services come: `SERVICE.PROJECT.ENVIRONMENT.localhost`.
-    pub base_domain: HostName,
+    /// Where it would be reached in each environment: `{service}` and `{project}` stand in it.
+    pub addresses: Vec<(Name, Address)>,
 }
 
 /// What a service is told in one environment, to be changed there.

@@ -51,8 +51,8 @@ pub(crate) struct Memory {
     short_since: Option<Instant>,
     /// When that was told last: a shortage is one row, however many turns it takes to end it.
     short_told: Option<Instant>,
-    /// Names, size and port as the route was refreshed with.
-    refreshed: Option<(domain::target::Place, u16)>,
+    /// Names and size as the route was refreshed with, and by which version of its target.
+    refreshed: Option<(domain::target::Place, u16, Option<i32>)>,
     /// Left-overs are being removed, and the row is written.
     emptying: bool,
     /// What the live slot lacks, as long as it is shown, and when that was shown last.
@@ -374,7 +374,8 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
         if turn.memory.settled.lacks.take().is_some() {
             return Ok(Next::Now);
         }
-        let shape = (turn.placement.place.clone(), turn.placement.size.count());
+        let version = turn.context.targets.version_of(turn.placement.target);
+        let shape = (turn.placement.place.clone(), turn.placement.size.count(), version);
         if turn.memory.settled.refreshed.as_ref() != Some(&shape) {
             refresh(&mut turn).await?;
             turn.memory.settled.refreshed = Some(shape);
@@ -383,7 +384,7 @@ async fn fill_live(mut turn: Turn<'_>, observed: &Observed, live: Live) -> anyho
     }
     let since = *turn.memory.settled.short_since.get_or_insert_with(Instant::now);
     // Of the size it was once whole with: what grows only lacks what nobody has made yet.
-    let was_whole = turn.memory.settled.refreshed.as_ref().map(|(_, size)| usize::from(*size));
+    let was_whole = turn.memory.settled.refreshed.as_ref().map(|(_, size, _)| usize::from(*size));
     if was_whole == Some(wanted) && running < wanted && (there < wanted || since.elapsed() > SHORT)
     {
         let gone = wanted - there.min(wanted);

@@ -8,6 +8,7 @@
 use crate::{chain, context::Context};
 use anyhow::Context as _;
 use domain::{
+    history::{Deed, Subject},
     id::{PlacementId, TargetId},
     target::{Verdict, cluster::sealed_about},
 };
@@ -19,6 +20,7 @@ use std::{
 };
 use store::{
     Pool,
+    history::NewEntry,
     targets::{Cluster, Kind, Known},
 };
 use targets::{
@@ -42,6 +44,8 @@ const CHECK_WITHIN: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_secs(2);
 /// What could not be opened is tried again so often: a name may lead somewhere by then.
 const AGAIN: Duration = Duration::from_secs(10);
+/// What comes and goes is told at most so often.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// All targets of this installation.
 #[derive(Debug)]
@@ -87,6 +91,11 @@ impl Targets {
             let why = "it is not connected yet, or not used any more".to_owned();
             Arc::new(Silent::new("The target".to_owned(), why))
         })
+    }
+
+    /// Which version of its row a target was opened by.
+    pub fn version_of(&self, id: TargetId) -> Option<i32> {
+        self.opened().get(&id).map(|opened| opened.version)
     }
 
     /// Where a placement runs.
@@ -165,8 +174,16 @@ impl Targets {
         let known = store::targets::load(&mut conn, id).await?;
         let known = known.context("The target was archived meanwhile.")?;
         let cluster = known.cluster().context("This machine is checked by itself.")?;
-        let used = store::targets::namespaces_used(&mut conn, id, &cluster.namespaces).await?;
+        let homes = store::targets::homes(&mut conn, id).await?;
         drop(conn);
+        let mut used = Vec::new();
+        for home in homes.iter().filter(|home| home.is_here) {
+            if let Ok(namespace) = cluster.namespaces.fill(&home.project, &home.environment)
+                && !used.contains(&namespace)
+            {
+                used.push(namespace);
+            }
+        }
         let looked = async {
             let elsewhere = self.elsewhere()?;
             let plain = self.unseal(id, cluster)?;
@@ -175,7 +192,7 @@ impl Targets {
             looked.map_err(|_| "It did not answer in time.".to_owned())?
         };
         let mut seen = looked.await.map_err(anyhow::Error::msg)?;
-        seen.contexts.clone_from(&cluster.contexts);
+        seen.homes = homes;
         Ok(seen)
     }
 
@@ -204,6 +221,7 @@ fn reached<'a>(
         credentials: plain.map(Plain::expose),
         context: cluster.context.as_deref(),
         namespaces: &cluster.namespaces,
+        entrance: cluster.entrance.as_ref(),
         probe_image: cluster.probe_image.as_ref(),
         used,
     }
@@ -268,17 +286,60 @@ async fn listen(context: &Context, id: TargetId, target: &Arc<dyn Target>) {
 
 /// Notes again and again how a target is, for its page and for the board.
 async fn check(context: &Context, id: TargetId, opened: &Opened) {
+    let (mut said, mut silence_told) = (None, None::<Instant>);
     loop {
         let (answers, says) = ask(opened.target.as_ref()).await;
-        let noted = async {
-            let mut conn = context.pool.acquire().await.map_err(store::Error::from)?;
-            store::targets::note(&mut conn, id, opened.version, answers, &says).await
-        };
-        if let Err(error) = noted.await {
-            warn!(target.id = %id, %error, "What a target says could not be noted");
+        let may_tell = answers || silence_told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
+        match note(context, id, opened.version, (answers, &says), said, may_tell).await {
+            Ok(now) => {
+                if now == Some(false) && said != now {
+                    silence_told = Some(Instant::now());
+                }
+                said = now;
+            }
+            Err(error) => {
+                warn!(target.id = %id, %error, "What a target says could not be noted");
+            }
         }
         tokio::time::sleep(CHECK).await;
     }
+}
+
+/// Notes it, and tells each environment that is there, by a row, when it is another answer than was
+/// `said` last. Returns what is said now; `None`: nothing yet.
+async fn note(
+    context: &Context,
+    id: TargetId,
+    version: i32,
+    (answers, says): (bool, &str),
+    said: Option<bool>,
+    may_tell: bool,
+) -> store::Result<Option<bool>> {
+    let mut tx = context.pool.begin().await.map_err(store::Error::from)?;
+    let before = store::targets::note(&mut tx, id, version, answers, says).await?;
+    let now = said.or(before);
+    let mut rows = Vec::new();
+    if before.is_some() && now != Some(answers) && may_tell {
+        let known = store::targets::load(&mut tx, id).await?;
+        let name = known.map(|known| known.name).unwrap_or_default();
+        for (_, environment) in store::targets::environments(&mut tx, id).await? {
+            let Ok(environment) = environment.parse() else { continue };
+            let subject = Subject { environment: Some(environment), ..Subject::default() };
+            let (name, says) = (name.clone(), says.to_owned());
+            let deed = if answers {
+                Deed::TargetAnswers { name, says }
+            } else {
+                Deed::TargetSilent { name, says }
+            };
+            rows.push(NewEntry::engine(subject, deed));
+        }
+    }
+    if rows.is_empty() {
+        tx.commit().await.map_err(store::Error::from)?;
+        return Ok(if may_tell && before.is_some() { Some(answers) } else { now });
+    }
+    store::history::append_and_commit(tx, &rows).await?;
+    Ok(Some(answers))
 }
 
 async fn ask(target: &dyn Target) -> (bool, String) {

@@ -1,6 +1,10 @@
 //! Environments: places in an order, shared by all projects. Each has a target and a policy.
 
-use crate::{Conn, Result, words::word};
+use crate::{
+    Conn, Result,
+    targets::{Reach, ReachColumns},
+    words::word,
+};
 use domain::{
     environment::Environment,
     id::{EnvironmentId, ProjectId, TargetId},
@@ -16,6 +20,8 @@ pub struct Known {
     pub target: TargetId,
     /// "Docker, this machine".
     pub target_name: String,
+    /// How services are reached there.
+    pub target_reach: Reach,
     /// Whether the target answered when it was asked last.
     pub target_answers: Option<bool>,
     /// What it is, or why it did not answer.
@@ -31,7 +37,8 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
         select
             e.id as "id: EnvironmentId", e.name, e.position, e.protected,
             e.policy as "policy: Json<Policy>",
-            t.id as "target: TargetId", t.name as target_name, t.answers, t.says, t.checked_at
+            t.id as "target: TargetId", t.name as target_name, t.answers, t.says, t.checked_at,
+            t.namespaces, t.hosts, t.entrance_class, t.certificate
         from environments e
         join targets t on t.id = e.target_id
         where e.archived_at is null
@@ -53,6 +60,12 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
                 },
                 target: row.target,
                 target_name: row.target_name,
+                target_reach: Reach::try_from(ReachColumns {
+                    namespaces: row.namespaces,
+                    hosts: row.hosts,
+                    entrance_class: row.entrance_class,
+                    certificate: row.certificate,
+                })?,
                 target_answers: row.answers,
                 target_says: row.says,
                 target_asked_at: row.checked_at,

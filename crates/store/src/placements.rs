@@ -10,6 +10,7 @@ pub mod wishes;
 
 use crate::{
     Conn, Error, Result,
+    targets::{Reach, ReachColumns},
     words::{kind, slot, word, words},
 };
 use domain::{
@@ -54,6 +55,8 @@ pub struct Placement {
     pub environment: EnvironmentId,
     pub service: ServiceId,
     pub target: TargetId,
+    /// How it is reached there.
+    pub reach: Reach,
     /// Names and host names, as a driver needs them.
     pub place: Place,
     pub protected: bool,
@@ -207,6 +210,7 @@ async fn read(conn: &mut Conn, ids: &[PlacementId], archived: bool) -> Result<Ve
             pr.id as "project_id: ProjectId", pr.name as project,
             e.id as "environment_id: EnvironmentId", e.name as environment, e.protected,
             e.policy as "policy: Json<Policy>", e.target_id as "target_id: TargetId",
+            t.namespaces, t.hosts, t.entrance_class, t.certificate,
             array(select h.name from host_names h where h.placement_id = p.id and not h.preview
                   order by h.position) as "host_names!",
             array(select h.name from host_names h where h.placement_id = p.id and h.preview
@@ -219,6 +223,7 @@ async fn read(conn: &mut Conn, ids: &[PlacementId], archived: bool) -> Result<Ve
         join services s on s.id = p.service_id
         join projects pr on pr.id = s.project_id
         join environments e on e.id = p.environment_id
+        join targets t on t.id = e.target_id
         where p.id = any($1) and (p.archived_at is null or $2)
         order by p.id
         "#,
@@ -267,6 +272,12 @@ async fn read(conn: &mut Conn, ids: &[PlacementId], archived: bool) -> Result<Ve
                 environment: row.environment_id,
                 service: row.service_id,
                 target: row.target_id,
+                reach: Reach::try_from(ReachColumns {
+                    namespaces: row.namespaces,
+                    hosts: row.hosts,
+                    entrance_class: row.entrance_class,
+                    certificate: row.certificate,
+                })?,
                 place: Place {
                     placement: row.id,
                     project: word(&row.project)?,

@@ -5,8 +5,12 @@ use domain::{
     id::{EnvironmentId, PlacementId, TargetId, UserId},
     name::{ImageReference, Name},
     namespace::NamespacePattern,
-    target::cluster::MOST,
+    target::{
+        cluster::{ContextRead, Home, MOST, MOST_HOMES},
+        entrance::Entrance,
+    },
 };
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 /// This machine's target, as it is added.
@@ -39,7 +43,7 @@ pub struct Known {
 pub enum Kind {
     /// This machine: its containers, images and registries.
     Machine,
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 /// How a cluster is reached.
@@ -50,8 +54,10 @@ pub struct Cluster {
     /// Which of the contexts is used. `None`: the service account needs none.
     pub context: Option<String>,
     /// Those that the kubeconfig has.
-    pub contexts: Vec<String>,
+    pub contexts: Vec<ContextRead>,
     pub namespaces: NamespacePattern,
+    /// `None`: nothing comes in from outside.
+    pub entrance: Option<Entrance>,
     /// What sends requests inside the cluster. `None`: the API server passes them on.
     pub probe_image: Option<ImageReference>,
     pub set_by: String,
@@ -61,7 +67,7 @@ pub struct Cluster {
 impl Known {
     /// How the cluster is reached. `None`: it is this machine.
     #[must_use]
-    pub const fn cluster(&self) -> Option<&Cluster> {
+    pub fn cluster(&self) -> Option<&Cluster> {
         match &self.kind {
             Kind::Machine => None,
             Kind::Cluster(cluster) => Some(cluster),
@@ -79,8 +85,11 @@ struct Raw {
     asked_at: Option<OffsetDateTime>,
     credentials: Option<Vec<u8>>,
     context: Option<String>,
-    contexts: Vec<String>,
+    ways: Json<Vec<ContextRead>>,
     namespaces: Option<String>,
+    hosts: Option<String>,
+    entrance_class: Option<String>,
+    certificate: Option<String>,
     probe_image: Option<String>,
     set_by: Option<String>,
     set_at: Option<OffsetDateTime>,
@@ -91,16 +100,18 @@ impl TryFrom<Raw> for Known {
     type Error = Error;
 
     fn try_from(raw: Raw) -> Result<Self> {
+        let entrance = entrance(raw.hosts, raw.entrance_class, raw.certificate)?;
         let kind = match raw.namespaces {
-            Some(namespaces) if raw.kind == "kubernetes" => Kind::Cluster(Cluster {
+            Some(namespaces) if raw.kind == "kubernetes" => Kind::Cluster(Box::new(Cluster {
                 credentials: raw.credentials,
                 context: raw.context,
-                contexts: raw.contexts,
+                contexts: raw.ways.0,
                 namespaces: word(&namespaces)?,
+                entrance,
                 probe_image: raw.probe_image.as_deref().map(word).transpose()?,
                 set_by: raw.set_by.unwrap_or_default(),
                 set_at: raw.set_at.unwrap_or(raw.added_at),
-            }),
+            })),
             _ => Kind::Machine,
         };
         Ok(Self {
@@ -115,14 +126,69 @@ impl TryFrom<Raw> for Known {
     }
 }
 
+/// How services on a target are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// By names of their own, through this machine's router.
+    Router,
+    /// In the namespace of their project and environment; from outside where there is an entrance.
+    Cluster { namespaces: NamespacePattern, entrance: Option<Entrance> },
+}
+
+/// The columns of a target that say how its services are reached.
+#[derive(Clone, Debug)]
+pub(crate) struct ReachColumns {
+    pub namespaces: Option<String>,
+    pub hosts: Option<String>,
+    pub entrance_class: Option<String>,
+    pub certificate: Option<String>,
+}
+
+impl TryFrom<ReachColumns> for Reach {
+    type Error = Error;
+
+    fn try_from(raw: ReachColumns) -> Result<Self> {
+        let Some(namespaces) = raw.namespaces else { return Ok(Self::Router) };
+        Ok(Self::Cluster {
+            namespaces: word(&namespaces)?,
+            entrance: entrance(raw.hosts, raw.entrance_class, raw.certificate)?,
+        })
+    }
+}
+
+fn entrance(
+    hosts: Option<String>,
+    class: Option<String>,
+    certificate: Option<String>,
+) -> Result<Option<Entrance>> {
+    let Some(hosts) = hosts else { return Ok(None) };
+    Ok(Some(Entrance {
+        hosts: word(&hosts)?,
+        class: class.as_deref().map(word).transpose()?,
+        certificate: certificate.as_deref().map(word).transpose()?,
+    }))
+}
+
+/// How services on a target are reached, which stays so until the transaction ends.
+pub async fn reach(conn: &mut Conn, id: TargetId) -> Result<Option<Reach>> {
+    let row = sqlx::query_as!(
+        ReachColumns,
+        "select namespaces, hosts, entrance_class, certificate from targets where id = $1 for share",
+        id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
 /// All targets that are used, oldest first.
 pub async fn all(conn: &mut Conn) -> Result<Vec<Known>> {
     let rows = sqlx::query_as!(
         Raw,
         r#"
         select id as "id: TargetId", name, kind, version, answers, says, checked_at as asked_at,
-            credentials, context, contexts, namespaces, probe_image, set_by_name as set_by, set_at,
-            added_at
+            credentials, context, ways as "ways: Json<Vec<ContextRead>>", namespaces, hosts,
+            entrance_class, certificate, probe_image, set_by_name as set_by, set_at, added_at
         from targets where archived_at is null order by id limit $1
         "#,
         MOST,
@@ -138,8 +204,8 @@ pub async fn load(conn: &mut Conn, id: TargetId) -> Result<Option<Known>> {
         Raw,
         r#"
         select id as "id: TargetId", name, kind, version, answers, says, checked_at as asked_at,
-            credentials, context, contexts, namespaces, probe_image, set_by_name as set_by, set_at,
-            added_at
+            credentials, context, ways as "ways: Json<Vec<ContextRead>>", namespaces, hosts,
+            entrance_class, certificate, probe_image, set_by_name as set_by, set_at, added_at
         from targets where id = $1 and archived_at is null
         "#,
         id.0,
@@ -209,7 +275,7 @@ pub struct New<'a> {
     pub name: &'a Name,
     pub credentials: Option<&'a [u8]>,
     pub context: Option<&'a str>,
-    pub contexts: &'a [String],
+    pub contexts: &'a [ContextRead],
     pub namespaces: &'a NamespacePattern,
     pub by: UserId,
     pub by_name: &'a str,
@@ -219,7 +285,7 @@ pub struct New<'a> {
 pub async fn add_cluster(conn: &mut Conn, new: &New<'_>) -> Result<bool> {
     let done = sqlx::query!(
         r#"
-        insert into targets (id, name, kind, credentials, context, contexts, namespaces, set_by,
+        insert into targets (id, name, kind, credentials, context, ways, namespaces, set_by,
             set_by_name, set_at)
         select $1, $2, 'kubernetes', $3, $4, $5, $6, $7, $8, clock_timestamp()
         where (select count(*) from targets where archived_at is null) < $9
@@ -228,7 +294,7 @@ pub async fn add_cluster(conn: &mut Conn, new: &New<'_>) -> Result<bool> {
         new.name.as_str(),
         new.credentials,
         new.context,
-        new.contexts,
+        Json(new.contexts) as _,
         new.namespaces.as_str(),
         new.by.0,
         new.by_name,
@@ -256,7 +322,7 @@ pub async fn lock(conn: &mut Conn, id: TargetId) -> Result<bool> {
 pub struct Credentials<'a> {
     pub sealed: Option<&'a [u8]>,
     pub context: Option<&'a str>,
-    pub contexts: &'a [String],
+    pub contexts: &'a [ContextRead],
     pub by: UserId,
     pub by_name: &'a str,
 }
@@ -265,7 +331,7 @@ pub struct Credentials<'a> {
 pub async fn set_credentials(conn: &mut Conn, id: TargetId, new: &Credentials<'_>) -> Result<()> {
     sqlx::query!(
         r#"
-        update targets set credentials = $2, context = $3, contexts = $4, set_by = $5,
+        update targets set credentials = $2, context = $3, ways = $4, set_by = $5,
             set_by_name = $6, set_at = clock_timestamp(), version = version + 1, answers = null,
             says = '', checked_at = null
         where id = $1 and kind = 'kubernetes'
@@ -273,7 +339,7 @@ pub async fn set_credentials(conn: &mut Conn, id: TargetId, new: &Credentials<'_
         id.0,
         new.sealed,
         new.context,
-        new.contexts,
+        Json(new.contexts) as _,
         new.by.0,
         new.by_name,
     )
@@ -282,24 +348,32 @@ pub async fn set_credentials(conn: &mut Conn, id: TargetId, new: &Credentials<'_
     crate::wake::work(conn, "target").await
 }
 
-/// Writes what can be chosen of a cluster.
-pub async fn choose(
-    conn: &mut Conn,
-    id: TargetId,
-    context: Option<&str>,
-    namespaces: &NamespacePattern,
-    probe_image: Option<&ImageReference>,
-) -> Result<()> {
+/// What can be chosen of a cluster.
+#[derive(Clone, Debug)]
+pub struct Chosen<'a> {
+    pub context: Option<&'a str>,
+    pub namespaces: &'a NamespacePattern,
+    pub probe_image: Option<&'a ImageReference>,
+    pub entrance: Option<&'a Entrance>,
+}
+
+/// Writes what was chosen.
+pub async fn choose(conn: &mut Conn, id: TargetId, chosen: &Chosen<'_>) -> Result<()> {
+    let entrance = chosen.entrance;
     sqlx::query!(
         r#"
-        update targets set context = $2, namespaces = $3, probe_image = $4, version = version + 1,
-            answers = null, says = '', checked_at = null
+        update targets set context = $2, namespaces = $3, probe_image = $4, hosts = $5,
+            entrance_class = $6, certificate = $7, version = version + 1, answers = null, says = '',
+            checked_at = null
         where id = $1 and kind = 'kubernetes'
         "#,
         id.0,
-        context,
-        namespaces.as_str(),
-        probe_image.map(ImageReference::as_str),
+        chosen.context,
+        chosen.namespaces.as_str(),
+        chosen.probe_image.map(ImageReference::as_str),
+        entrance.map(|entrance| entrance.hosts.as_str()),
+        entrance.and_then(|entrance| Some(entrance.class.as_ref()?.as_str())),
+        entrance.and_then(|entrance| Some(entrance.certificate.as_ref()?.as_str())),
     )
     .execute(&mut *conn)
     .await?;
@@ -336,14 +410,22 @@ pub async fn archive(conn: &mut Conn, id: TargetId) -> Result<()> {
 }
 
 /// Notes whether a target answered, and what it is or why not. Writes only what is news, or a
-/// minute old, and nothing of one that is reached differently by now.
+/// minute old, and nothing of one that is reached differently by now. Returns whether it was thought
+/// to answer before; `None`: it is reached differently.
 pub async fn note(
     conn: &mut Conn,
     id: TargetId,
     version: i32,
     answers: bool,
     says: &str,
-) -> Result<()> {
+) -> Result<Option<bool>> {
+    let before = sqlx::query_scalar!(
+        "select answers from targets where id = $1 and version = $2 for no key update",
+        id.0,
+        version,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
     sqlx::query!(
         r#"
         update targets set answers = $2, says = $3, checked_at = clock_timestamp()
@@ -359,35 +441,29 @@ pub async fn note(
     )
     .execute(conn)
     .await?;
-    Ok(())
+    // Who was never asked is not thought to be silent.
+    Ok(before.map(|answered| answered.unwrap_or(true)))
 }
 
-/// The namespaces that placements on a target lead to, by its pattern. What is too long is left out.
-pub async fn namespaces_used(
-    conn: &mut Conn,
-    id: TargetId,
-    pattern: &NamespacePattern,
-) -> Result<Vec<String>> {
+/// For whom the pattern of a target is filled: projects in environments, those on the target first.
+pub async fn homes(conn: &mut Conn, id: TargetId) -> Result<Vec<Home>> {
+    let most = i64::try_from(MOST_HOMES).unwrap_or(i64::MAX);
     let rows = sqlx::query!(
         r#"
-        select distinct j.name as project, e.name as environment
+        select j.name as project, e.name as environment, e.target_id = $1 as "is_here!"
         from environments e
         cross join projects j
-        where e.target_id = $1 and e.archived_at is null and j.archived_at is null
-        order by 2, 1
-        limit 20
+        where e.archived_at is null and j.archived_at is null
+        order by e.target_id = $1 desc, e.position, j.name
+        limit $2
         "#,
         id.0,
+        most,
     )
     .fetch_all(conn)
     .await?;
-    let mut filled = Vec::new();
-    for row in rows {
-        if let Ok(namespace) = pattern.fill(&word(&row.project)?, &word(&row.environment)?)
-            && !filled.contains(&namespace)
-        {
-            filled.push(namespace);
-        }
-    }
-    Ok(filled)
+    let home = |project: &str, environment: &str, is_here| {
+        Ok(Home { project: word(project)?, environment: word(environment)?, is_here })
+    };
+    rows.into_iter().map(|row| home(&row.project, &row.environment, row.is_here)).collect()
 }

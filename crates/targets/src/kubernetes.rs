@@ -9,6 +9,7 @@
 //!   goodbye.rs       ending old connections after a switch
 //!   waiting.rs       what keeps pods from being made
 //!   route.rs         the active Service: claim, selector, revision
+//!   ingress.rs       the way in from outside, where one is wanted
 //!   active.rs        the active Service, read (pure)
 //!   observe.rs       pods as the cluster has them -> instances in words
 //!   pods.rs          one pod, read (pure)
@@ -22,6 +23,8 @@
 //!   traffic.rs       what the witness counted
 //!   witness.rs       the witness inside the cluster
 //!   asked.rs         the one that asks through the API server
+//!   connect.rs       from what is stored of a cluster to a driver
+//!   client.rs        connections, each to an address that is allowed
 //!   check.rs watch.rs usage.rs logs.rs quantity.rs image.rs error.rs
 //! ```
 //!
@@ -36,11 +39,13 @@ mod asked;
 mod certificate;
 mod changed;
 mod check;
+mod client;
 mod compared;
 mod connect;
 mod error;
 mod goodbye;
 mod image;
+mod ingress;
 pub mod kubeconfig;
 mod logs;
 mod names;
@@ -60,13 +65,13 @@ mod waiting;
 mod watch;
 mod witness;
 
-pub use access::{Granted, NEEDS, Need, Where, role_yaml};
+pub use access::{ENTRANCE_NEED, Granted, NEEDS, Need, Where, needs, role_yaml, role_yaml_of};
 
 use crate::{
     Hint, Makers, Result, Target,
+    outgoing::Outgoing,
     registry::{Credentials, Push, Told},
 };
-use anyhow::Context as _;
 use async_trait::async_trait;
 pub use connect::Clusters;
 use domain::{
@@ -79,7 +84,7 @@ use domain::{
     slot::Slot,
     target::{
         Answer, Claim, Finding, Goodbye, Observed, Place, Plan, Probe, RouteSeen, TargetFacts,
-        Traffic, Usage,
+        Traffic, Usage, entrance::Entrance,
     },
 };
 use error::Errors;
@@ -129,6 +134,9 @@ impl fmt::Debug for Options {
 /// A cluster. Connects when it is first asked for something, and again whenever that is needed.
 pub struct KubernetesTarget {
     options: Options,
+    /// Where requests from outside come in.
+    entrance: Option<Entrance>,
+    ways_in: ingress::WaysIn,
     client: Client,
     /// Without retries: for requests to services, of which every answer counts.
     asking: Client,
@@ -157,15 +165,22 @@ impl KubernetesTarget {
     /// Calls nobody yet; must be made inside a runtime. Fails when the credentials are none that
     /// can be used.
     pub fn new(options: Options) -> anyhow::Result<Self> {
+        Self::within(options, None)
+    }
+
+    /// The same for an address that somebody typed: each connection is held against what an admin
+    /// allows.
+    pub(crate) fn within(options: Options, outgoing: Option<&Outgoing>) -> anyhow::Result<Self> {
         let mut config = options.config.clone();
         config.connect_timeout = Some(crate::DEADLINE);
-        let client =
-            Client::try_from(config.clone()).context("reading the target's credentials")?;
+        let client = client::client(config.clone(), outgoing)?;
         config.default_retry = false;
-        let asking = Client::try_from(config).context("reading the target's credentials")?;
+        let asking = client::client(config, outgoing)?;
         let errors = Errors::of(&options.name);
         Ok(Self {
             options,
+            entrance: None,
+            ways_in: ingress::WaysIn::default(),
             client,
             asking,
             errors,
@@ -178,6 +193,12 @@ impl KubernetesTarget {
             probes: witness::Probes::default(),
             asked: asked::Asking::default(),
         })
+    }
+
+    /// The same, with a way in from outside.
+    #[must_use]
+    pub fn entered_by(self, entrance: Option<Entrance>) -> Self {
+        Self { entrance, ..self }
     }
 
     /// To ask the API server directly.
@@ -218,7 +239,17 @@ impl Target for KubernetesTarget {
     }
 
     async fn preflight(&self, plan: &Plan, live: Option<Slot>) -> Result<Vec<Finding>> {
-        self.errors.in_time(preflight::preflight(self, plan, live)).await
+        let (mut findings, way_in) = self
+            .errors
+            .in_time(async {
+                tokio::try_join!(
+                    preflight::preflight(self, plan, live),
+                    ingress::preflight(self, plan)
+                )
+            })
+            .await?;
+        findings.extend(way_in);
+        Ok(findings)
     }
 
     async fn fence(&self, claim: &Claim, place: &Place) -> Result<()> {
@@ -235,6 +266,9 @@ impl Target for KubernetesTarget {
 
     async fn ensure(&self, claim: &Claim, slot: Slot, plan: &Plan) -> Result<()> {
         self.errors.in_time(slots::fill(self, claim, slot, plan)).await?;
+        if plan.spec.exposure.port().is_some() {
+            ingress::beside(self, &plan.place).await;
+        }
         // Beside what was asked for: a rollout does not wait for its witness.
         let _ = tokio::time::timeout(crate::DEADLINE, witness::wanted(self, plan)).await;
         Ok(())
@@ -261,7 +295,9 @@ impl Target for KubernetesTarget {
     }
 
     async fn refresh(&self, claim: &Claim, place: &Place, makers: &Makers) -> Result<RouteSeen> {
-        self.errors.in_time(route::refresh(self, claim, place, makers)).await
+        let seen = self.errors.in_time(route::refresh(self, claim, place, makers)).await?;
+        ingress::beside(self, place).await;
+        Ok(seen)
     }
 
     async fn restore(
@@ -294,6 +330,7 @@ impl Target for KubernetesTarget {
 
     async fn withdraw(&self, claim: &Claim, place: &Place) -> Result<()> {
         self.errors.in_time(route::withdraw(self, claim, place)).await?;
+        self.errors.in_time(ingress::forget(self, place)).await?;
         self.errors.in_time(witness::forget(self, place)).await
     }
 

@@ -2,7 +2,11 @@
 
 use crate::Target;
 use async_trait::async_trait;
-use domain::{name::ImageReference, namespace::NamespacePattern, target::cluster::ClusterSeen};
+use domain::{
+    name::ImageReference,
+    namespace::NamespacePattern,
+    target::{cluster::ClusterSeen, entrance::Entrance},
+};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The longest an opening or a look may take.
@@ -18,6 +22,8 @@ pub struct Reached<'a> {
     pub context: Option<&'a str>,
     pub namespaces: &'a NamespacePattern,
     pub probe_image: Option<&'a ImageReference>,
+    /// `None`: nothing comes in from outside.
+    pub entrance: Option<&'a Entrance>,
     /// Namespaces in which it is asked what may be done, besides those that are found.
     pub used: &'a [String],
 }

@@ -9,7 +9,9 @@ mod kubernetes {
     mod foreign;
     mod goodbye;
     pub mod harness;
+    mod ingress;
     mod reasons;
+    mod refused;
     mod switching;
     mod witness;
 }

@@ -102,6 +102,8 @@ pub struct Counts {
     pub waiting: usize,
     pub failed: usize,
     pub drift: usize,
+    /// Environments whose target does not answer.
+    pub silent: usize,
 }
 
 impl Counts {
@@ -115,6 +117,7 @@ impl Counts {
             waiting: count(|cell| cell.waiting.is_some()),
             failed: count(has_failed),
             drift: count(|cell| cell.drift.is_some()),
+            silent: board.environments.iter().filter(|one| one.trouble.is_some()).count(),
         }
     }
 

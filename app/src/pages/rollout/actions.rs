@@ -2,6 +2,7 @@
 //! the server.
 
 use crate::components::{
+    address::AddressText,
     ask::held,
     moves::{AskOf, Deploy, GoBack, way_back},
     when::Until,
@@ -118,9 +119,7 @@ fn Preview(page: Page, state: Memo<State>) -> impl IntoView {
                             .map(|address| {
                                 view! {
                                     ". See it at "
-                                    <a href=address.clone() target="_blank" rel="noreferrer">
-                                        {address.trim_start_matches("http://").to_owned()}
-                                    </a>
+                                    <AddressText address />
                                 }
                             })}
                     }

@@ -6,6 +6,7 @@ use crate::{
         services::EditPlacement,
     },
     components::{
+        address::AddressText,
         ask::{Actions, Ask, came_back, done},
         ask_form::AskForm,
         daily::{Acts, Standing},
@@ -235,30 +236,14 @@ fn asked_by_address(act: &'static str, environment: &str) -> Signal<bool> {
 #[component]
 fn Address(card: PlacementCard) -> impl IntoView {
     let has_idle = card.cell.warm.is_some() || card.cell.active.is_some();
-    let shown = |address: &str| address.trim_start_matches("http://").to_owned();
     view! {
-        {card
-            .address
-            .map(|address| {
-                view! {
-                    <p class="address">
-                        <a href=address.clone() target="_blank" rel="noreferrer">
-                            {shown(&address)}
-                        </a>
-                    </p>
-                }
-            })}
+        {card.address.map(|address| view! { <p class="address"><AddressText address /></p> })}
         {card
             .preview_address
             .filter(|_| has_idle)
             .map(|address| {
                 view! {
-                    <p class="address faint">
-                        "idle slot: "
-                        <a href=address.clone() target="_blank" rel="noreferrer">
-                            {shown(&address)}
-                        </a>
-                    </p>
+                    <p class="address faint">"idle slot: " <AddressText address /></p>
                 }
             })}
     }
@@ -443,6 +428,19 @@ fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
     let placement = cell.placement.to_string();
     let action = Actions::<EditPlacement>::of(&placement);
     let hosts = card.host_names.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let (trigger, effect) = if card.names_follow {
+        (
+            "Size",
+            "Another size is carried out at once; what is added gets requests once it is ready. Host \
+             names follow from the target.",
+        )
+    } else {
+        (
+            "Size and host names",
+            "Host names hold from now on. Another size is carried out at once; what is added gets \
+             requests once it is ready.",
+        )
+    };
     view! {
         <AskForm
             action
@@ -451,10 +449,10 @@ fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
                 ("based_on", placed(cell.size, &card.host_names)),
             ]
             id=format!("place-{placement}")
-            trigger="Size and host names"
+            trigger
             class="small plain"
             title=format!("Where {service} runs in {}", cell.environment_name)
-            effect="Host names hold from now on. Another size is carried out at once; what is added gets requests once it is ready."
+            effect
             yes="Save"
             protected=cell.protected
         >
@@ -469,14 +467,19 @@ fn EditPlace(service: String, card: PlacementCard) -> impl IntoView {
                     crate::components::spec_fields::said(crate::api::service_form::size(typed))
                 }
             />
-            <TextField
-                name="host_names"
-                label="Host names"
-                value=hosts
-                hint="One a line, one at least. The first one is shown."
-                mono=true
-                check=host_names
-            />
+            {(!card.names_follow)
+                .then(|| {
+                    view! {
+                        <TextField
+                            name="host_names"
+                            label="Host names"
+                            value=hosts
+                            hint="One a line, one at least. The first one is shown."
+                            mono=true
+                            check=host_names
+                        />
+                    }
+                })}
         </AskForm>
     }
 }

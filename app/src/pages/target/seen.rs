@@ -1,6 +1,9 @@
 //! What a cluster said when it was asked: what is there, what is granted, and the role that would do.
 
-use crate::{api::Answer, components::gates::Findings};
+use crate::{
+    api::Answer,
+    components::{gates::Findings, loaded::Awaited},
+};
 use domain::{
     target::cluster::{ClusterSeen, Need},
     view::{InquiryAnswer, InquiryPage},
@@ -10,7 +13,8 @@ use leptos::prelude::*;
 /// The answer, the refusal, or that it still waits; nothing where nothing was asked.
 #[component]
 pub fn There(inquiry: Resource<Answer<Option<InquiryPage>>>) -> impl IntoView {
-    let draw = |found: Option<InquiryPage>| match found.map(|found| found.answer) {
+    // An inquiry that is not there is one that has expired.
+    let draw = |found: Answer<Option<InquiryPage>>| match found.ok().flatten().map(|it| it.answer) {
         None => ().into_any(),
         Some(InquiryAnswer::Cluster(seen)) => view! { <Seen seen=*seen /> }.into_any(),
         Some(InquiryAnswer::Refused { why }) => {
@@ -24,12 +28,7 @@ pub fn There(inquiry: Resource<Answer<Option<InquiryPage>>>) -> impl IntoView {
         .into_any(),
         Some(_) => view! { <p class="soft">"The answer is too old: ask again."</p> }.into_any(),
     };
-    view! {
-        <Transition>
-            // An inquiry that is not there is one that has expired.
-            {move || Suspend::new(async move { draw(inquiry.await.ok().flatten()) })}
-        </Transition>
-    }
+    view! { <Awaited of=inquiry draw /> }
 }
 
 #[component]

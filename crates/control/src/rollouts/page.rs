@@ -57,6 +57,7 @@ impl Control {
             [to] => changes::of_parts(None, to),
             _ => Vec::new(),
         };
+        let addresses = self.addresses(&placement);
         Ok(RolloutPage {
             number,
             project: placement.place.project.clone(),
@@ -65,8 +66,8 @@ impl Control {
             environment: placement.place.environment.clone(),
             protected: placement.protected,
             placement: placement.id,
-            address: self.address(placement.place.host_names.first()),
-            preview_address: self.address(placement.place.preview_host_names.first()),
+            address: addresses.live,
+            preview_address: addresses.preview,
             may: drawn.cell.may,
             cell: drawn.cell,
             asked: shown.request.map(|request| (request.what, request.by_name)),

@@ -143,6 +143,7 @@ impl Control {
             };
             services::release_row(listed, &drawn)
         });
+        let addresses = self.addresses(&here);
         Ok(PromotionPage {
             number,
             project: service.project_name,
@@ -156,8 +157,8 @@ impl Control {
             changes,
             variables,
             policy: here.policy,
-            address: self.address(here.place.host_names.first()),
-            preview_address: self.address(here.place.preview_host_names.first()),
+            address: addresses.live,
+            preview_address: addresses.preview,
             cell,
         })
     }

@@ -14,7 +14,7 @@ use domain::{
     rollout::Kind,
     service::{Limits, Size},
 };
-use store::services::NewPlacement;
+use store::{placements::hosts::Named, services::NewPlacement};
 use uuid::Uuid;
 
 impl Control {
@@ -137,10 +137,13 @@ impl Control {
                 .await
                 .or_problem(origin)?;
         }
-        let host =
-            format!("{}.{}.{name}.{}", known.name, known.project_name, self.settings.base_domain);
-        let host = host.parse().map_err(|wrong| Problem::invalid("environment", wrong))?;
-        self.set_hosts(&mut tx, origin, new.id, there.target, &[host], "environment").await?;
+        let named = Named {
+            placement: new.id,
+            service: known.name.clone(),
+            project: known.project_name.clone(),
+            environment: name.clone(),
+        };
+        self.give_names(&mut tx, origin, there.target, &named, "environment").await?;
         let subject = Subject { placement: Some(new.id), ..place.subject.clone() };
         let row = asked.entry(&permit, subject, Deed::PlacementAdded);
         store::wake::work(&mut tx, "").await.or_problem(origin)?;

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use store::{
     board::{Drawn, Which},
     configurations, placements, releases, rollouts,
+    targets::Reach,
 };
 
 /// A page of a list.
@@ -92,10 +93,12 @@ impl Control {
                 let id = drawn.cell.placement;
                 // Archived between two queries: not there any more.
                 let (known, configuration) = known.remove(&id).zip(newest.remove(&id))?;
+                let addresses = self.addresses(&known);
                 Some(PlacementCard {
                     cell: drawn.cell,
-                    address: self.address(known.place.host_names.first()),
-                    preview_address: self.address(known.place.preview_host_names.first()),
+                    address: addresses.live,
+                    preview_address: addresses.preview,
+                    names_follow: matches!(known.reach, Reach::Cluster { .. }),
                     host_names: known.place.host_names,
                     configuration,
                     secrets: Vec::new(),

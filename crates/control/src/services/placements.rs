@@ -9,7 +9,7 @@ use domain::{
     role::Action,
     service::{Size, placed},
 };
-use store::placements::wishes;
+use store::{placements::wishes, targets::Reach};
 
 /// The most names one placement is reached under.
 const MOST_HOSTS: usize = 16;
@@ -19,7 +19,8 @@ impl Control {
     /// during a rollout. The engine follows.
     ///
     /// `based_on` is what the page showed, in the words of [`placed`]; if it is another by now the
-    /// later of two people is refused. Empty: whatever is so now.
+    /// later of two people is refused. Empty: whatever is so now. Where names follow from the target,
+    /// none are given here.
     pub async fn edit_placement(
         &self,
         asked: &Asked,
@@ -33,7 +34,15 @@ impl Control {
         let (tx, placement) = self.lock_placement(tx, asked, placement).await?;
         let place = places::of_placement(&placement, "service");
         let (mut tx, permit) = self.permit_in(tx, asked, Action::PlacementScale, &place).await?;
-        if host_names.is_empty() {
+        let before = &placement.place.host_names;
+        let follow = matches!(placement.reach, Reach::Cluster { .. });
+        if follow && !host_names.is_empty() && host_names != *before {
+            let sentence = "On this target host names follow from the pattern of the target. Change \
+                            that under Targets.";
+            return Err(Problem::invalid("host_names", sentence));
+        }
+        let host_names = if follow { before.clone() } else { host_names };
+        if host_names.is_empty() && !follow {
             let sentence = "A service needs a host name, or nothing reaches it.";
             return Err(Problem::invalid("host_names", sentence));
         }
@@ -46,7 +55,6 @@ impl Control {
         if let Some((_, name)) = twice {
             return Err(Problem::invalid("host_names", format!("{name} is there twice.")));
         }
-        let before = &placement.place.host_names;
         if !based_on.is_empty() && based_on != placed(placement.size, before) {
             return Err(Problem::conflict(format!(
                 "Somebody changed this since the page was drawn: {} now, under {}. That was \

@@ -8,4 +8,5 @@ mod roles;
 mod rollouts;
 mod samples;
 mod services;
+mod targets;
 mod world;

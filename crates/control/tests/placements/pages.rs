@@ -227,5 +227,8 @@ async fn a_release_and_a_rollout_say_what_they_change(pool: PgPool) {
     assert_eq!(page.rows.len(), 1);
     assert_eq!(page.cell.waiting.as_ref().expect("waits").id, id);
     assert!(page.asked.is_none() && page.card.from.is_some());
-    assert_eq!(page.address.as_deref(), Some("http://hello.demo.staging.localhost:7380"));
+    assert_eq!(
+        page.address.as_ref().and_then(domain::view::Address::href),
+        Some("http://hello.demo.staging.localhost:7380")
+    );
 }

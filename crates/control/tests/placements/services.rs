@@ -9,7 +9,7 @@ use domain::{
     policy::{Policy, shown},
     role::{Role, Scope},
     service::{Exposure, Limits, Size},
-    view::InquiryAnswer,
+    view::{Address, InquiryAnswer},
 };
 use sqlx::PgPool;
 
@@ -44,9 +44,11 @@ async fn a_service_has_a_place_a_name_and_a_configuration_everywhere(pool: PgPoo
 
     let page = page.expect("the page");
     let addresses: Vec<_> = page.placements.iter().map(|card| card.address.clone()).collect();
-    let address = |environment| Some(format!("http://hello.demo.{environment}.localhost:7380"));
+    let address = |environment| {
+        Some(Address::Link(format!("http://hello.demo.{environment}.localhost:7380")))
+    };
     assert_eq!(addresses, [address("local"), address("staging"), address("production")]);
-    let preview = page.placements[1].preview_address.as_deref();
+    let preview = page.placements[1].preview_address.as_ref().and_then(Address::href);
     assert_eq!(preview, Some("http://next--hello.demo.staging.localhost:7380"));
     assert!(page.placements.iter().all(|card| card.configuration.number == 1));
     assert_eq!(page.id, hello);
@@ -136,7 +138,7 @@ async fn host_names_are_unique_on_a_router_and_never_the_consoles(pool: PgPool) 
     assert_eq!(row.changes[0].after.as_deref(), Some("hello.example.org, www.example.org"));
     let page = world.control.service(&world.admin, &name("demo"), &name("hello")).await;
     let address = page.expect("the page").placements[1].address.clone();
-    assert_eq!(address.as_deref(), Some("http://hello.example.org:7380"));
+    assert_eq!(address.as_ref().and_then(Address::href), Some("http://hello.example.org:7380"));
 }
 
 #[sqlx::test(migrator = "store::MIGRATOR")]

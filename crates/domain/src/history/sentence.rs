@@ -93,6 +93,8 @@ impl Entry {
             }
             Deed::BuildEntered { .. }
             | Deed::FirstAdminMade { .. }
+            | Deed::TargetSilent { .. }
+            | Deed::TargetAnswers { .. }
             | Deed::InstanceDied { .. }
             | Deed::InstanceNotReady { .. } => true,
             _ => false,
@@ -344,6 +346,20 @@ impl Entry {
             Deed::TargetLookedAt { name, .. } => {
                 vec![plain("asked the target "), strong(name), plain(" what is there")]
             }
+            Deed::TargetSilent { name, says } => vec![
+                plain("The target "),
+                strong(name),
+                plain(" of "),
+                strong(thing),
+                plain(format!(" does not answer: {says}")),
+            ],
+            Deed::TargetAnswers { name, says } => vec![
+                plain("The target "),
+                strong(name),
+                plain(" of "),
+                strong(thing),
+                plain(format!(" answers again: {says}")),
+            ],
             Deed::EnvironmentAdded { target } => {
                 vec![plain("added the environment "), strong(thing), plain(" on "), strong(target)]
             }
@@ -479,6 +495,7 @@ impl Entry {
             Deed::Alarm { .. } => ("alarm", Tone::Red),
             Deed::KeyLost { .. } => ("lost", Tone::Red),
             Deed::InstanceDied { .. } => ("died", Tone::Amber),
+            Deed::TargetSilent { .. } => ("silent", Tone::Amber),
             Deed::InstanceNotReady { .. } => ("not ready", Tone::Amber),
             Deed::RestartStopped { .. } => ("stopped", Tone::Amber),
             Deed::RouteForeign { .. } | Deed::Drift { .. } => ("differs", Tone::Amber),

@@ -5,11 +5,12 @@ use crate::world::{World, image};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use domain::{
+    history::Deed,
     id::TargetId,
     live::Message,
     rollout::Phase,
     slot::Slot,
-    target::cluster::{ClusterSeen, sealed_about},
+    target::cluster::{ClusterSeen, ContextRead, sealed_about},
 };
 use engine::live::Heard;
 use sqlx::PgPool;
@@ -65,7 +66,7 @@ async fn move_to_cluster(
         name: &"cluster".parse()?,
         credentials: Some(&sealed),
         context: Some("staging"),
-        contexts: &["staging".to_owned()],
+        contexts: &[ContextRead { name: "staging".to_owned(), ..ContextRead::default() }],
         namespaces: &Default::default(),
         by: world.user,
         by_name: "Ana",
@@ -190,6 +191,50 @@ async fn a_silent_target_holds_up_no_other(pool: PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Every environment on it is told, so that a board that is open draws itself anew.
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_target_that_falls_silent_is_told_within_ten_seconds_and_so_is_its_return(
+    pool: PgPool,
+) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let (cluster, elsewhere) = elsewhere();
+    let vault = Arc::new(Vault::in_memory());
+    let engine = world.start_elsewhere(1, vault.clone(), elsewhere).await?;
+    let id = move_another_to_cluster(&world, &vault).await?;
+    let is = async |answers: bool| Ok(known(&world, id).await?.answers == Some(answers));
+    world.until("it answers", async || is(true).await).await?;
+    let told = async || {
+        let mut conn = world.pool.acquire().await?;
+        let rows = store::history::after(&mut conn, 0, 10_000).await?;
+        let entries = rows.iter().map(|row| row.entry()).collect::<Result<Vec<_>, _>>()?;
+        let of_it = entries.into_iter().filter(|entry| {
+            matches!(entry.deed, Deed::TargetSilent { .. } | Deed::TargetAnswers { .. })
+        });
+        anyhow::Ok(of_it.collect::<Vec<_>>())
+    };
+    assert_eq!(told().await?, [], "that it answers is no news");
+
+    let begun = std::time::Instant::now();
+    cluster.set_mute(true);
+    world.until("it is told", async || Ok(!told().await?.is_empty())).await?;
+    assert!(begun.elapsed() < Duration::from_secs(10), "after {:?}", begun.elapsed());
+    assert!(is(false).await?);
+    let row = told().await?.remove(0);
+    let sentence = row.sentence().to_text();
+    assert_eq!(row.subject.environment.as_ref().map(|name| name.as_str()), Some("production"));
+    assert!(
+        sentence.starts_with("The target cluster of production does not answer: "),
+        "{sentence}"
+    );
+
+    cluster.set_mute(false);
+    world.until("its return is told", async || Ok(told().await?.len() == 2)).await?;
+    assert!(matches!(told().await?[1].deed, Deed::TargetAnswers { .. }));
+    assert!(is(true).await?);
+    engine.stop().await;
+    Ok(())
+}
+
 /// A cluster with an environment and a placement of its own.
 async fn move_another_to_cluster(world: &World, vault: &Vault) -> anyhow::Result<TargetId> {
     let id = TargetId(Uuid::now_v7());
@@ -200,7 +245,7 @@ async fn move_another_to_cluster(world: &World, vault: &Vault) -> anyhow::Result
         name: &"cluster".parse()?,
         credentials: Some(&sealed),
         context: Some("staging"),
-        contexts: &["staging".to_owned()],
+        contexts: &[ContextRead { name: "staging".to_owned(), ..ContextRead::default() }],
         namespaces: &Default::default(),
         by: world.user,
         by_name: "Ana",

@@ -1,9 +1,9 @@
 //! Host names of placements: unique on a router, which is one a target.
 
-use crate::{Conn, Result};
+use crate::{Conn, Result, words::word};
 use domain::{
     id::{PlacementId, TargetId},
-    name::HostName,
+    name::{HostName, Name},
 };
 
 /// Gives a placement its host names instead of those it had. Returns the first that another
@@ -40,4 +40,50 @@ pub async fn set(
         }
     }
     Ok(None)
+}
+
+/// A placement on a target, by the names that a host name is made of.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub placement: PlacementId,
+    pub service: Name,
+    pub project: Name,
+    pub environment: Name,
+}
+
+/// All placements on a target, at most so many.
+pub async fn on_target(conn: &mut Conn, target: TargetId, most: i64) -> Result<Vec<Named>> {
+    let rows = sqlx::query!(
+        r#"
+        select p.id as "id: PlacementId", s.name as service, j.name as project,
+            e.name as environment
+        from placements p
+        join services s on s.id = p.service_id
+        join projects j on j.id = s.project_id
+        join environments e on e.id = p.environment_id
+        where e.target_id = $1 and p.archived_at is null
+        order by p.id
+        limit $2
+        "#,
+        target.0,
+        most,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Named {
+                placement: row.id,
+                service: word(&row.service)?,
+                project: word(&row.project)?,
+                environment: word(&row.environment)?,
+            })
+        })
+        .collect()
+}
+
+/// Takes all host names of a target away, so that others can be given.
+pub async fn clear(conn: &mut Conn, target: TargetId) -> Result<()> {
+    sqlx::query!("delete from host_names where target_id = $1", target.0).execute(conn).await?;
+    Ok(())
 }

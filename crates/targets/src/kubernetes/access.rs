@@ -197,16 +197,32 @@ pub const NEEDS: &[Need] = &[
     )),
 ];
 
+/// What is asked besides where requests come in from outside.
+pub const ENTRANCE_NEED: Need = optional(need(
+    "networking.k8s.io",
+    "ingresses",
+    &["get", "create", "patch", "delete"],
+    "the way in from outside",
+    "services are not reached by their host names from outside the cluster.",
+));
+
+/// All that is asked of a cluster, with an entrance or without.
+#[must_use]
+pub fn needs(entrance: bool) -> Vec<Need> {
+    NEEDS.iter().copied().chain(entrance.then_some(ENTRANCE_NEED)).collect()
+}
+
 impl KubernetesTarget {
-    /// Which of [`NEEDS`] are granted to us in `namespace`, in their order. An empty name asks for
+    /// Which of [`needs`] are granted to us in `namespace`, in their order. An empty name asks for
     /// all namespaces at once.
     ///
     /// # Errors
     ///
     /// When the API server can not be asked.
     pub async fn access(&self, namespace: &str) -> Result<Vec<Granted>> {
+        let needs = needs(self.entrance.is_some());
         let mut asked = Vec::new();
-        for (index, need) in NEEDS.iter().enumerate() {
+        for (index, need) in needs.iter().enumerate() {
             for verb in need.verbs {
                 asked.push(self.is_granted(index, verb, attributes(need, verb, namespace)));
             }
@@ -217,7 +233,7 @@ impl KubernetesTarget {
             let of_it = answers.iter().filter(move |(of, _, allowed)| *of == index && !allowed);
             of_it.map(|(_, verb, _)| *verb).collect()
         };
-        Ok(NEEDS
+        Ok(needs
             .iter()
             .enumerate()
             .map(|(index, need)| Granted { need: *need, missing: missing(index) })
@@ -284,7 +300,13 @@ fn attributes(need: &Need, verb: &str, namespace: &str) -> ResourceAttributes {
 /// `namespace`, as YAML for `kubectl apply -f`. The cluster's part comes last, and may be left out.
 #[must_use]
 pub fn role_yaml(namespace: &str, subject: &str) -> String {
-    let of = |place| NEEDS.iter().filter(move |need| need.place == place);
+    role_yaml_of(NEEDS, namespace, subject)
+}
+
+/// The same of some needs.
+#[must_use]
+pub fn role_yaml_of(needs: &[Need], namespace: &str, subject: &str) -> String {
+    let of = |place| needs.iter().filter(move |need| need.place == place);
     let mut yaml = String::from("# What Pilothouse needs in this namespace, and nothing more.\n");
     yaml += &role("Role", Some(namespace), of(Where::Namespace));
     yaml += "---\n";
@@ -393,6 +415,22 @@ mod tests {
         needed.sort_unstable();
         assert_eq!(allowed, needed);
         assert!(!yaml.contains('*'), "{yaml}");
+    }
+
+    #[test]
+    fn the_way_in_is_in_the_role_only_where_there_is_one() {
+        let role = |entrance| role_yaml_of(&needs(entrance), "shop", "robot");
+
+        assert!(!role(false).contains("ingresses"));
+        assert_eq!(role(false), role_yaml("shop", "robot"));
+        assert!(
+            role(true).contains(
+                "apiGroups: [\"networking.k8s.io\"]\n    resources: [\"ingresses\"]\n    verbs: \
+             [\"get\", \"create\", \"patch\", \"delete\"]"
+            ),
+            "{}",
+            role(true)
+        );
     }
 
     #[test]

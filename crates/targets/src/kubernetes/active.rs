@@ -230,8 +230,9 @@ pub(super) fn taken(
         },
     );
     let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let article = if kind.starts_with('I') { "an" } else { "a" };
     errors.refused(format!(
-        "the name {name} is taken by a {kind} of {whose} in the namespace {namespace}. Rename or \
+        "the name {name} is taken by {article} {kind} of {whose} in the namespace {namespace}. Rename or \
          remove that one, or give the target another namespace."
     ))
 }

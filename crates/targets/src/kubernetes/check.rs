@@ -32,6 +32,12 @@ pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
     let version = answered(target.client().apiserver_version())
         .await
         .map_err(|error| target.errors.sorted(error))?;
+    let summary = format!("Kubernetes {}", version.git_version.trim_start_matches('v'));
+    let new_enough = of_version(&version);
+    if new_enough.verdict == Verdict::Refuse {
+        // What it would say of the rest is of no use, and it may not even understand the questions.
+        return Ok(TargetFacts { summary, cores: 0, memory_bytes: 0, findings: vec![new_enough] });
+    }
     let pattern = target.options.namespaces.as_str();
     // With a project in it nobody knows them all: asked for all at once, and by preflight for each.
     let namespace = if pattern.contains('{') { "" } else { pattern };
@@ -39,9 +45,9 @@ pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
     let first = nodes.as_ref().ok().and_then(|nodes| nodes.first()?.metadata.name.clone());
     let figured = usage::figured(target, first.as_deref()).await;
 
-    let mut findings = vec![of_version(&version)];
+    let mut findings = vec![new_enough];
     let (mut cores, mut memory_bytes) = (0, 0);
-    let mut summary = format!("Kubernetes {}", version.git_version.trim_start_matches('v'));
+    let mut summary = summary;
     match &nodes {
         Ok(nodes) => {
             cores = u32::try_from(sum(nodes, "cpu", quantity::thousandths) / 1000).unwrap_or(0);
@@ -81,8 +87,17 @@ fn sum(nodes: &[Node], what: &str, read: fn(&Quantity) -> Option<u64>) -> u64 {
     nodes.iter().filter_map(|node| read(allocatable(node)?.get(what)?)).sum()
 }
 
+/// The first question, without which no other makes sense.
+const VERSION: &str = "Version is new enough";
+
+/// Whether nothing else was asked, because the cluster is too old.
+pub(super) fn is_too_old(facts: &TargetFacts) -> bool {
+    let refused = |one: &Finding| one.question == VERSION && one.verdict == Verdict::Refuse;
+    facts.findings.iter().any(refused)
+}
+
 fn of_version(version: &Info) -> Finding {
-    let question = "Version is new enough";
+    let question = VERSION;
     let said = version.git_version.trim_start_matches('v');
     // Some providers write "28+".
     let digits = |text: &str| text.trim_end_matches('+').parse::<u32>().ok();

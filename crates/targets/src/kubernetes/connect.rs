@@ -2,12 +2,12 @@
 //!
 //! The address of a cluster is typed by a person, as that of a repository is, so it is held against
 //! the same rules: never this machine, its link or a cloud's metadata service, unless an admin listed
-//! it ([`crate::outgoing`]). It is looked up when the cluster is opened, and again with each look.
+//! it ([`crate::outgoing`]). It is looked up when the cluster is opened, and again with each connection.
 
 use super::{
     KubernetesTarget, Options,
-    access::{Granted, Where, role_yaml},
-    kubeconfig,
+    access::{self, Granted, Where, role_yaml_of},
+    check, kubeconfig,
 };
 use crate::{
     Target,
@@ -15,7 +15,10 @@ use crate::{
     outgoing::Outgoing,
 };
 use async_trait::async_trait;
-use domain::target::cluster::{ClusterSeen, MOST_NAMESPACES, Need};
+use domain::target::{
+    TargetFacts,
+    cluster::{ClusterSeen, MOST_NAMESPACES, Need},
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, api::ListParams};
 use std::sync::Arc;
@@ -43,6 +46,7 @@ impl Clusters {
     }
 
     async fn target(&self, reached: &Reached<'_>) -> Result<KubernetesTarget, String> {
+        let typed = reached.credentials.map(|_| &self.outgoing);
         let config = match reached.credentials {
             Some(text) => {
                 let now = OffsetDateTime::now_utc();
@@ -68,7 +72,9 @@ impl Clusters {
             probe_image: reached.probe_image.cloned(),
             grace: Options::GRACE,
         };
-        KubernetesTarget::new(options).map_err(|error| format!("{error:#}"))
+        let target =
+            KubernetesTarget::within(options, typed).map_err(|error| format!("{error:#}"))?;
+        Ok(target.entered_by(reached.entrance.cloned()))
     }
 
     async fn check_address(&self, url: &http::Uri) -> Result<(), String> {
@@ -87,6 +93,10 @@ impl Open for Clusters {
     async fn look(&self, reached: &Reached<'_>) -> Result<ClusterSeen, String> {
         let target = self.target(reached).await?;
         let facts = target.check().await.map_err(|error| said(&error))?;
+        if check::is_too_old(&facts) {
+            let TargetFacts { summary, findings, .. } = facts;
+            return Ok(ClusterSeen { summary, findings, ..ClusterSeen::default() });
+        }
         let namespaces = namespaces(&target).await;
         let subject = target.subject().await.unwrap_or_default();
         let asked = asked_about(reached, namespaces.as_deref());
@@ -100,11 +110,19 @@ impl Open for Clusters {
                 }
             }
         }
-        let role = asked.first().map_or(String::new(), |namespace| role_yaml(namespace, &subject));
+        let wanted = access::needs(reached.entrance.is_some());
+        let role = asked
+            .first()
+            .map_or(String::new(), |namespace| role_yaml_of(&wanted, namespace, &subject));
+        let looked_for = match &namespaces {
+            Some(_) => Vec::new(),
+            None => looked_for(&target, &asked).await,
+        };
         Ok(ClusterSeen {
             summary: facts.summary,
-            contexts: Vec::new(),
             namespaces,
+            looked_for,
+            homes: Vec::new(),
             findings: facts.findings,
             needs,
             role,
@@ -148,6 +166,20 @@ async fn namespaces(target: &KubernetesTarget) -> Option<Vec<String>> {
     let listed =
         tokio::time::timeout(crate::DEADLINE, all.list_metadata(&params)).await.ok()?.ok()?;
     Some(listed.items.into_iter().filter_map(|one| one.metadata.name).collect())
+}
+
+/// Which of them are there, where they may be asked for by name only. What may not be asked is left
+/// out.
+async fn looked_for(target: &KubernetesTarget, names: &[String]) -> Vec<(String, bool)> {
+    let all = Api::<Namespace>::all(target.client().clone());
+    let asked = names.iter().map(|name| {
+        let all = all.clone();
+        async move {
+            let found = tokio::time::timeout(crate::DEADLINE, all.get_metadata_opt(name)).await;
+            Some((name.clone(), found.ok()?.ok()?.is_some()))
+        }
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// A driver's error with its reasons, in one line.

@@ -5,7 +5,7 @@
 use super::{changed::Made, compared::Applied, names, names::Names};
 use domain::{
     slot::Slot,
-    target::{Claim, Login, Place, Plan, Pull, is_root},
+    target::{Claim, Login, Place, Plan, Pull, entrance::INSIDE_PORT, is_root},
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -15,9 +15,6 @@ use uuid::Uuid;
 pub(super) const CONTAINER: &str = "app";
 /// The port's name, in pods and Services: so the number may differ from slot to slot.
 pub(super) const PORT: &str = "http";
-/// The port of both Services.
-const SERVICE_PORT: u16 = 80;
-
 /// The epoch of the claim under which something was written last.
 pub(super) const EPOCH: &str = "pilothouse/epoch";
 /// How many pods we asked for. Who asked for another number is somebody else.
@@ -78,7 +75,7 @@ pub(super) fn service(
             "selector": leads_to(place, installation, slot),
             "ports": [{
                 "name": PORT,
-                "port": SERVICE_PORT,
+                "port": INSIDE_PORT,
                 "targetPort": PORT,
                 "protocol": "TCP",
                 // What connections carry is the service's own matter.
