@@ -7,7 +7,7 @@ if (!chromium) throw new Error('There is no Chromium here: please run tools/setu
 // Journeys that put load on a service, or ask how long something took: what runs beside them would be
 // in their figures. Each worker has a Pilothouse of its own, and two cores carry one of those with its
 // load, or two without.
-const alone = ['cluster', 'cluster-cases', 'cluster-faults', 'engine', 'faults', 'first-day', 'history', 'live', 'logs', 'samples', 'switching', 'three-environments'].map((name) => `**/${name}.spec.ts`);
+const alone = ['cluster', 'cluster-cases', 'cluster-faults', 'connect', 'engine', 'faults', 'first-day', 'history', 'live', 'logs', 'samples', 'switching', 'three-environments'].map((name) => `**/${name}.spec.ts`);
 
 export default defineConfig({
   testDir: './journeys',

@@ -61,6 +61,16 @@ test('what a kubeconfig may not have is refused by its name, and nothing of it i
     await expect(form.getByRole('alert').getByText(says), what).toBeVisible();
     await expect(form.getByText(TOKEN), what).toHaveCount(0);
   }
+  // A file is read into the field, and one that can be none is refused without touching what is there.
+  const files = form.getByLabel('Or out of a file');
+  const lines = form.getByLabel('Kubeconfig');
+  await files.setInputFiles({ name: 'config', mimeType: '', buffer: Buffer.from(kubeconfig()) });
+  await expect(lines).toHaveValue(kubeconfig());
+  await files.setInputFiles({ name: 'program', mimeType: '', buffer: Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 1, 0xff]) });
+  await expect(form.getByText('program is no text. Nothing was taken from it.')).toBeVisible();
+  await files.setInputFiles({ name: 'large', mimeType: '', buffer: Buffer.alloc(256 * 1024 + 1, 'a') });
+  await expect(form.getByText('large has 257 KiB, and 256 KiB is the most.')).toBeVisible();
+  await expect(lines).toHaveValue(kubeconfig());
   // Without scripts it comes back with the name, and without what was pasted.
   const plain = await another({ javaScriptEnabled: false });
   await ana.enters(plain.context());
@@ -98,6 +108,10 @@ test('a cluster that does not answer is said so everywhere, and its credentials 
   await page.reload();
   await hydrated(page);
   await expect(page.getByText('does not answer')).toBeVisible();
+  await expect(page.getByLabel('Context').locator('option')).toHaveText([
+    'staging: robot at https://127.0.0.1:1',
+    'second: robot at https://127.0.0.1:1, namespace shop',
+  ]);
   await page.getByLabel('Context').selectOption('second');
   await page.getByLabel('Namespaces').fill('apps-{project}');
   await page.getByRole('button', { name: 'Save' }).click();

@@ -48,7 +48,7 @@ export interface Cell {
 
 interface ServicePage {
   id: string;
-  placements: { cell: Cell; address: string | null; configuration: { number: number } }[];
+  placements: { cell: Cell; address: { is: 'link' | 'inside'; at: string } | null; configuration: { number: number } }[];
 }
 
 interface RolloutPage {

@@ -151,7 +151,20 @@ async fn expired_credentials_are_told_when_they_are_pasted_and_when_they_expire_
     folder.openssl(&["ecparam", "-genkey", "-name", "prime256v1", "-out", "raw.pem"]);
     folder.openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", "raw.pem", "-out", "key.pem"]);
     let subject = "/O=system:masters/CN=robot";
-    folder.openssl(&["req", "-new", "-key", "key.pem", "-subj", subject, "-out", "asked.csr"]);
+    // With an extension it is of the version that clients know.
+    let use_it = "extendedKeyUsage=clientAuth";
+    folder.openssl(&[
+        "req",
+        "-new",
+        "-key",
+        "key.pem",
+        "-subj",
+        subject,
+        "-addext",
+        use_it,
+        "-out",
+        "asked.csr",
+    ]);
     folder.openssl(&[
         "x509",
         "-req",
@@ -161,6 +174,8 @@ async fn expired_credentials_are_told_when_they_are_pasted_and_when_they_expire_
         &authority,
         "-CAkey",
         &authority_key,
+        "-copy_extensions",
+        "copy",
         "-set_serial",
         "7",
         "-days",
