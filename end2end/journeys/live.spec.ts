@@ -1,6 +1,7 @@
 // What one sees is of now, or says that it is not.
 
 import { Demo, GOOD, IMAGES, makeImages, QUICK } from '../support/demo.ts';
+import { Load } from '../support/load.ts';
 import { Person } from '../support/person.ts';
 import { expect, hydrated, test } from '../support/test.ts';
 
@@ -121,4 +122,34 @@ test('a hidden tab lets go of its stream, and goes on where it was', async ({ pi
 
   await expect(freshness).toBeVisible();
   await expect(page.getByRole('row').filter({ hasText: 'hidden' }).getByRole('button', { name: 'Deploy 1.0.0' }).first()).toBeVisible();
+});
+
+test('what is drawn lives on while something newer is on its way', async ({ pilothouse, page }) => {
+  const ana = await Person.admin(pilothouse);
+  const demo = await Demo.add(pilothouse, ana, 'slowly');
+  const first = await demo.deploys(await demo.release(IMAGES.v1));
+  await demo.ends(first);
+  await ana.enters(page.context());
+  await page.goto(`/rollouts/${first}`);
+  await hydrated(page);
+  // Each answer is late, so that what happens meanwhile happens to what is drawn.
+  let asked = 0;
+  await page.route('**/api/rollouts/page', async (route) => {
+    asked += 1;
+    await new Promise((late) => setTimeout(late, 1500));
+    await route.continue();
+  });
+  const load = Load.start(demo.url(), { rate: 20, websockets: 0, events: 0 });
+  const second = await demo.deploys(await demo.release(IMAGES.v2));
+  await demo.ends(second);
+  await page.evaluate((to) => {
+    const link = Object.assign(document.createElement('a'), { href: to });
+    document.body.append(link);
+    link.click();
+  }, `/rollouts/${second}`);
+  await demo.ends(await demo.rollsBack());
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('2.0.0');
+  await load.stop();
+  expect(asked).toBeGreaterThan(2);
+  expect(await page.evaluate(() => document.body.dataset.hydrated !== undefined)).toBe(true);
 });

@@ -2,7 +2,7 @@
 
 use super::failure::FailedPage;
 use crate::api::Answer;
-use leptos::{children::ViewFnOnce, prelude::*};
+use leptos::{children::ViewFnOnce, prelude::*, tachys::reactive_graph::OwnedView};
 
 /// A whole page: `draw` draws its view, and a failure is a page of its own.
 #[component]
@@ -39,15 +39,27 @@ where
 {
     view! {
         <Transition fallback>
-            {move || {
-                let draw = draw.clone();
-                Suspend::new(async move {
-                    let found = of.await;
-                    // Drawn when it is put in its place, not before: what is asked for anew in between
-                    // ends this run and disposes of all that it made, which then would be shown.
-                    move || untrack(|| draw(found.clone()))
-                })
-            }}
+            <Kept of draw />
         </Transition>
+    }
+}
+
+/// What was drawn last. It is shown until what is newer takes its place, and what it is made of lives
+/// as long: that belongs to a child of the whole, not to the run that drew it, which ends as soon as
+/// something newer is on its way.
+#[component]
+fn Kept<T, Draw>(of: Resource<T>, draw: Draw) -> impl IntoView
+where
+    T: Clone + Send + Sync + 'static,
+    Draw: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+{
+    let whole = Owner::new();
+    move || {
+        let (draw, whole) = (draw.clone(), whole.clone());
+        Suspend::new(async move {
+            let found = of.await;
+            let view = move || untrack(|| draw(found.clone()));
+            OwnedView::new_with_owner(view, whole.child())
+        })
     }
 }
