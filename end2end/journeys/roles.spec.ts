@@ -69,6 +69,7 @@ const FUNCTIONS: [endpoint: string, fields: Record<string, string>, expected: nu
   ['people/invite', { name: 'Guest {role}', days: '1', role: 'viewer' }, [403, 403, 403, 403, 403, 200]],
   ['people/access', {}, [403, 403, 403, 403, 403, 200]],
   ['targets/add', { name: 't-{role}', secret: 'no kubeconfig' }, [403, 403, 403, 403, 403, 422]],
+  ['environments/move', { environment: '{environment}', target: '01980000-0000-7000-8000-000000000000' }, [403, 403, 403, 403, 403, 404]],
   ['environments/add', { name: 'e-{role}', target: '01980000-0000-7000-8000-000000000000' }, [403, 403, 403, 403, 403, 404]],
   // Nobody set it yet, whatever the page said.
   ['builds/set-secret', { service: '{service}', name: 'key', secret: 'x', based_on: '99' }, [404, 403, 403, 409, 409, 409]],

@@ -37,7 +37,7 @@ const test = base.extend<object, { git: GitServer; pilothouse: Pilothouse }>({
 test.skip(NO_CLUSTER, 'nothing is tested on Kubernetes here');
 
 // A new installation has a staging and a production on Docker already.
-const [STAGING, PRODUCTION] = ['staging-eu', 'production-eu'];
+const [STAGING, PRODUCTION] = ['staging', 'production'];
 
 interface Stored {
   digests: { repository: string; digest: string; how: string }[];
@@ -68,8 +68,16 @@ test('one release goes through Docker, staging and production, pushed once and t
   const ana = await Person.admin(pilothouse);
   const rita = await ana.adds('Rita', 'releaser');
   const site = await Site.connect(pilothouse, ana, cluster, registry);
-  await site.environment(STAGING);
-  await site.environment(PRODUCTION, STAGING, { 'limits.memory': '1Gi', 'limits.cpu': '8' }, true);
+  // Every installation begins with them, on its own machine: they lead to the cluster from now on.
+  await cluster.namespace(site.namespace(STAGING));
+  await ana.enters(page.context());
+  await page.goto(`/environments/${STAGING}`);
+  await hydrated(page);
+  await page.getByText('Lead it to another target').click();
+  await page.getByLabel('Target', { exact: true }).selectOption({ index: 0 });
+  await page.getByRole('button', { name: 'Move it' }).click();
+  await expect(page.getByText('It leads to another target now.')).toBeVisible();
+  await site.takes(PRODUCTION, { 'limits.memory': '1Gi', 'limits.cpu': '8' });
   await byHand(ana, true, PRODUCTION);
   const demo = await site.service('shop', {}, true);
   const repository = await git.repository('shop', exampleFiles('1.0.0'), 'Open the shop');

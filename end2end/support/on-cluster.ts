@@ -87,6 +87,12 @@ export class Site {
     return namespace;
   }
 
+  /** Leads an environment that is there already to a namespace of the cluster. */
+  async takes(name: string, quota?: Record<string, string>): Promise<void> {
+    await this.cluster.namespace(this.namespace(name), quota);
+    await this.person.call('environments/move', { environment: await environment(this.person, name), target: this.target });
+  }
+
   /** Adds a service whose images go to the registry: what is built by itself, if it is said so. */
   async service(name: string, fields: Record<string, string> = {}, afterBuild = false): Promise<Demo> {
     const demo = await Demo.add(this.pilothouse, this.person, name, fields);

@@ -42,6 +42,14 @@ pub async fn add_environment(
     Ok(control().add_environment(&asked, &name, after, protected, target).await?)
 }
 
+/// Leads it to another target. Refused once anything was rolled out there.
+#[server(prefix = "/api", endpoint = "environments/move")]
+pub async fn move_environment(environment: EnvironmentId, target: String) -> Answer<()> {
+    let asked = asked()?;
+    let target = typed::id("target", &target)?;
+    Ok(control().move_environment(&asked, environment, target).await?)
+}
+
 /// Changes the policy. Rollouts that have started keep the one they pinned. `based_on` is what the
 /// page showed, in the words of [`domain::policy::shown`]; empty: whatever it is now.
 #[server(prefix = "/api", endpoint = "environments/edit-policy")]

@@ -3,11 +3,12 @@
 mod policy;
 
 use crate::{
-    api::environments::{self, EditPolicy, SetProtected},
+    api::environments::{self, EditPolicy, MoveEnvironment, SetProtected},
     components::{
         ask_form::AskForm,
         board::{BoardTable, Group},
-        form::{Changes, Done},
+        field::Choice,
+        form::{Changes, Done, Form, Send},
         loaded::Loaded,
         moves,
         policy::InWords,
@@ -20,7 +21,7 @@ use crate::{
 };
 use domain::{
     error::Problem,
-    id::PlacementId,
+    id::{EnvironmentId, PlacementId, TargetId},
     name::Name,
     view::{BoardEnvironment, EnvironmentCard, EnvironmentPage as View},
 };
@@ -35,16 +36,22 @@ use time::OffsetDateTime;
 struct Acts {
     policy: ServerAction<EditPolicy>,
     protect: ServerAction<SetProtected>,
+    moves: ServerAction<MoveEnvironment>,
 }
 
 /// Loads it and follows its placements.
 #[component]
 pub fn EnvironmentPage() -> impl IntoView {
-    let acts = Acts { policy: ServerAction::new(), protect: ServerAction::new() };
+    let acts = Acts {
+        policy: ServerAction::new(),
+        protect: ServerAction::new(),
+        moves: ServerAction::new(),
+    };
     let changes = Changes::new();
     changes
         .follow(acts.policy, "The policy was saved. It holds for rollouts that start from now on.");
     changes.follow(acts.protect, "The protection was changed.");
+    changes.follow(acts.moves, "It leads to another target now.");
     let params = use_params_map();
     let name = Memo::new(move |_| {
         params
@@ -89,7 +96,7 @@ pub fn EnvironmentPage() -> impl IntoView {
 
 #[component]
 fn Environment(view: View, acts: Acts) -> impl IntoView {
-    let View { card, target_asked_at, projects, rollouts, happening, .. } = view;
+    let View { card, target_asked_at, other_targets, projects, rollouts, happening, .. } = view;
     let environment = card.environment.clone();
     let name = environment.name.to_string();
     let column = BoardEnvironment {
@@ -135,7 +142,7 @@ fn Environment(view: View, acts: Acts) -> impl IntoView {
             </div>
             <section class="environment" class:protected=environment.protected>
                 <div class="halves">
-                    <Facts card=card.clone() target_asked_at acts />
+                    <Facts card=card.clone() target_asked_at other_targets acts />
                     <div>
                         <h2>"What a rollout meets here"</h2>
                         <InWords policy=environment.policy.clone() />
@@ -196,6 +203,7 @@ fn Environment(view: View, acts: Acts) -> impl IntoView {
 fn Facts(
     card: EnvironmentCard,
     target_asked_at: Option<OffsetDateTime>,
+    other_targets: Vec<(TargetId, String)>,
     acts: Acts,
 ) -> impl IntoView {
     let EnvironmentCard { environment, target, target_ok, target_says, may_edit, .. } = card;
@@ -225,6 +233,10 @@ fn Facts(
                     <dd>{if environment.protected { "releaser" } else { "deployer" }}</dd>
                 </div>
             </dl>
+            {(!other_targets.is_empty())
+                .then(|| {
+                    view! { <Move id=environment.id others=other_targets action=acts.moves /> }
+                })}
             {may_edit
                 .then(|| {
                     view! {
@@ -247,6 +259,32 @@ pub fn Answers(ok: Option<bool>, says: String) -> impl IntoView {
         Some(true) => view! { <p class="soft">"✓ answers: " {says}</p> }.into_any(),
         Some(false) => view! { <p class="red">"✕ does not answer: " {says}</p> }.into_any(),
         None => view! { <p class="faint">"not asked yet"</p> }.into_any(),
+    }
+}
+
+/// Where else it could lead, as long as nothing was rolled out here.
+#[component]
+fn Move(
+    id: EnvironmentId,
+    others: Vec<(TargetId, String)>,
+    action: ServerAction<MoveEnvironment>,
+) -> impl IntoView {
+    let options = others.into_iter().map(|(id, name)| (id.to_string(), name)).collect();
+    view! {
+        <details class="more">
+            <summary>"Lead it to another target"</summary>
+            <Form action hidden=vec![("environment", id.to_string())]>
+                <Choice
+                    name="target"
+                    label="Target"
+                    options
+                    hint="Until something was rolled out here. Services keep their place and get the addresses of that target."
+                />
+                <div class="buttons">
+                    <Send label="Move it" sending="Moving …" />
+                </div>
+            </Form>
+        </details>
     }
 }
 

@@ -1,6 +1,6 @@
 //! Environments and how careful they are; and what a new installation begins with.
 
-use crate::{Actor, Asked, Control, OrProblem, Place, board, changes, places};
+use crate::{Actor, Asked, Control, OrProblem, Place, board, changes, places, targets::MOST_RENAMED};
 use domain::{
     environment::Environment,
     error::Problem,
@@ -16,6 +16,7 @@ use store::{
     board::Which,
     environments::{Count, Known},
     history::NewEntry,
+    placements::hosts,
     targets::Target,
 };
 use uuid::Uuid;
@@ -129,6 +130,7 @@ impl Control {
             known.into_iter().find(|known| known.environment.name == *name).ok_or_else(missing)?;
         let counts = store::environments::counts(&mut conn).await.or_problem(origin)?;
         let (id, target_asked_at) = (known.environment.id, known.target_asked_at);
+        let target = known.target;
         let card = card(&asked.actor, known, &counts).ok_or_else(missing)?;
 
         let drawn = self.visible_cells(&mut conn, asked, Which::Environment(id)).await?;
@@ -139,10 +141,20 @@ impl Control {
         let about =
             HistoryFilter { environment: Some(name.to_string()), ..HistoryFilter::default() };
         let happening = self.happening(&mut conn, asked, &about).await?;
+        let may_move =
+            asked.actor.may(Action::EnvironmentEdit, Scope::Everything, Protection::Protected);
+        let other_targets = if may_move && rollouts.is_empty() {
+            let all = store::targets::all(&mut conn).await.or_problem(origin)?;
+            let others = all.into_iter().filter(|known| known.id != target);
+            others.map(|known| (known.id, known.name)).collect()
+        } else {
+            Vec::new()
+        };
         Ok(EnvironmentPage {
             number,
             card,
             target_asked_at,
+            other_targets,
             projects: board::grouped(drawn),
             rollouts,
             happening,
@@ -207,6 +219,59 @@ impl Control {
         store::environments::edit(&mut tx, &after).await.or_problem(origin)?;
         let row = asked.entry(&permit, place.subject, Deed::EnvironmentChanged);
         self.commit(tx, origin, &[row.with_changes(changes)]).await
+    }
+
+    /// Leads an environment to another target, as long as nothing was rolled out there: what runs
+    /// somewhere can not be taken along.
+    pub async fn move_environment(
+        &self,
+        asked: &Asked,
+        id: EnvironmentId,
+        target: TargetId,
+    ) -> Result<(), Problem> {
+        let origin = &asked.origin;
+        let place = Place { protection: Protection::Protected, ..Place::everything() };
+        let permit = self.permit(asked, Action::EnvironmentEdit, &place).await?;
+        let mut tx = self.begin(origin).await?;
+        // Nobody else moves one, or takes a target out of use, meanwhile.
+        store::environments::lock_order(&mut tx).await.or_problem(origin)?;
+        let known = store::environments::all(&mut tx).await.or_problem(origin)?;
+        let known = known
+            .into_iter()
+            .find(|known| known.environment.id == id)
+            .ok_or_else(|| Problem::not_found("environment"))?;
+        store::targets::lock(&mut tx, target).await.or_problem(origin)?;
+        let to = store::targets::load(&mut tx, target).await.or_problem(origin)?;
+        let to = to.ok_or_else(|| Problem::not_found("target"))?;
+        if known.target == target {
+            return Ok(());
+        }
+        let name = &known.environment.name;
+        if store::environments::is_used(&mut tx, id).await.or_problem(origin)? {
+            let sentence = format!(
+                "Something was rolled out in {name} already, and does not come along to another \
+                 target. Nothing was changed. Remove the services from {name} first, or add another \
+                 environment there."
+            );
+            return Err(Problem::conflict(sentence));
+        }
+        let there = hosts::on_target(&mut tx, known.target, Some(id), MOST_RENAMED + 1)
+            .await
+            .or_problem(origin)?;
+        if i64::try_from(there.len()).is_ok_and(|count| count > MOST_RENAMED) {
+            let sentence = format!(
+                "More than {MOST_RENAMED} services have a place in {name}: that many are not renamed \
+                 at once."
+            );
+            return Err(Problem::conflict(sentence));
+        }
+        store::environments::lead_to(&mut tx, id, target).await.or_problem(origin)?;
+        for named in &there {
+            self.give_names(&mut tx, origin, target, named, "target").await?;
+        }
+        let subject = Subject { environment: Some(name.clone()), ..Subject::default() };
+        let deed = Deed::EnvironmentMoved { from: known.target_name, to: to.name };
+        self.commit(tx, origin, &[asked.entry(&permit, subject, deed)]).await
     }
 
     /// Gives a new installation its environments on this machine's target. Where there is any

@@ -256,7 +256,7 @@ impl Control {
         namespaces: &NamespacePattern,
         entrance: Option<&Entrance>,
     ) -> Result<(), Problem> {
-        let all = hosts::on_target(tx, id, MOST_RENAMED + 1).await.or_problem(origin)?;
+        let all = hosts::on_target(tx, id, None, MOST_RENAMED + 1).await.or_problem(origin)?;
         if i64::try_from(all.len()).is_ok_and(|count| count > MOST_RENAMED) {
             let sentence = format!(
                 "More than {MOST_RENAMED} services are on this target: that many are not renamed at \
@@ -319,7 +319,7 @@ pub struct Wish<'a> {
 }
 
 /// The most services whose names change at once.
-const MOST_RENAMED: i64 = 1000;
+pub(crate) const MOST_RENAMED: i64 = 1000;
 
 const OWN_ACCOUNT: &str = "the service account that Pilothouse runs as";
 

@@ -452,6 +452,11 @@ pub enum Deed {
     EnvironmentAdded {
         target: String,
     },
+    /// It leads to another target from now on. Nothing ran there yet.
+    EnvironmentMoved {
+        from: String,
+        to: String,
+    },
     /// Where the images of a service go, and under which tags.
     PushRuleChanged,
     PushAsked {
@@ -573,6 +578,7 @@ impl Deed {
             | Self::PlacementChanged
             | Self::EnvironmentChanged
             | Self::EnvironmentAdded { .. }
+            | Self::EnvironmentMoved { .. }
             | Self::ConfigurationMade { .. }
             | Self::SecretSet { .. }
             | Self::SecretRemoved { .. }

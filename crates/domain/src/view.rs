@@ -608,6 +608,8 @@ pub struct EnvironmentPage {
     /// When the target answered, or did not, last.
     #[serde(with = "time::serde::rfc3339::option")]
     pub target_asked_at: Option<OffsetDateTime>,
+    /// The targets that it could lead to instead. None once anything was rolled out there.
+    pub other_targets: Vec<(TargetId, String)>,
     /// By project, with the one cell of each service that is here.
     pub projects: Vec<BoardProject>,
     /// Newest first, at most 20.

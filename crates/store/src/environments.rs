@@ -174,6 +174,34 @@ pub async fn edit(conn: &mut Conn, environment: &Environment) -> Result<()> {
     Ok(())
 }
 
+/// Whether anything was ever rolled out by a service that has its place there. Nothing can be from
+/// now on until the transaction ends: a rollout begins with the lock of its placement.
+pub async fn is_used(conn: &mut Conn, id: EnvironmentId) -> Result<bool> {
+    let there = sqlx::query_scalar!(
+        r#"
+        select id from placements where environment_id = $1 and archived_at is null
+        order by id for no key update
+        "#,
+        id.0,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from rollouts where placement_id = any($1)) as "used!""#,
+        &there,
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Leads an environment to another target.
+pub async fn lead_to(conn: &mut Conn, id: EnvironmentId, target: TargetId) -> Result<()> {
+    sqlx::query!("update environments set target_id = $2 where id = $1", id.0, target.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Whether there is none at all: a new installation. Others that ask at the same time wait until
 /// this transaction ends.
 pub async fn none_yet(conn: &mut Conn) -> Result<bool> {

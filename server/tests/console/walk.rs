@@ -187,6 +187,7 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ("POST /api/environments/page", "", "- + + + + + +"),
     ("POST /api/environments/one", "", "- + + + + + +"),
     ("POST /api/environments/add", "", "- x x x x x ?"),
+    ("POST /api/environments/move", "", "- x x x x x ?"),
     ("POST /api/environments/edit-policy", "", "- x x x x x +"),
     ("POST /api/environments/set-protected", "", "- x x x x x +"),
     ("POST /api/history/page", "", "- + + + + + +"),
@@ -505,6 +506,7 @@ impl Things {
             "environments/edit-policy" => {
                 return with(&[environment], &PolicyForm::of(&Policy::of_new(false)));
             }
+            "environments/move" => vec![environment, ("target", nobody.as_str())],
             "environments/set-protected" => vec![environment, ("protected", "no")],
             _ => Vec::new(),
         };

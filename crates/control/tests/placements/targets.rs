@@ -346,3 +346,49 @@ async fn a_pattern_that_does_not_fit_what_is_there_changes_nothing(pool: PgPool)
 
     assert_eq!(page(&world, id).await, before);
 }
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn an_environment_goes_to_another_target_until_something_was_rolled_out_there(pool: PgPool) {
+    let world = world(pool).await;
+    let service = world.service("api").await;
+    let release = world.release(service, "1.0.0").await;
+    let id = connected(&world, "cluster").await;
+    let placement = world.placement(service, "staging").await;
+    let staging = world.environment("staging").await;
+    let others = async |asked: &Asked| {
+        let page = world.control.environment(asked, &name("staging")).await.expect("a page");
+        page.other_targets.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&world.admin).await, [id]);
+
+    let rita = world.person("Rita", Role::Releaser, Scope::Everything).await;
+    assert_eq!(others(&rita).await, [], "who may not move it is not shown where to");
+    let refused = world.control.move_environment(&rita, staging, id).await;
+    assert!(matches!(refused, Err(Problem::Forbidden { .. })), "{refused:?}");
+    let nowhere = TargetId(uuid::Uuid::now_v7());
+    let refused = world.control.move_environment(&world.admin, staging, nowhere).await;
+    assert!(matches!(refused, Err(Problem::NotFound { .. })), "{refused:?}");
+
+    world.control.move_environment(&world.admin, staging, id).await.expect("moved");
+    let told = world.told().await;
+    assert!(told.starts_with("Root moved the environment staging from Docker"), "{told}");
+    assert!(told.ends_with(" to cluster"), "{told}");
+    let there = addresses(&world, &world.admin, "staging").await;
+    assert_eq!(there[0], Some(Address::Inside("api.demo-staging.svc:80".to_owned())));
+    let rows = world.rows().await.len();
+    world.control.move_environment(&world.admin, staging, id).await.expect("it is there");
+    assert_eq!(world.rows().await.len(), rows, "what changes nothing is no row");
+
+    // Back, and its names on the router are its own again.
+    let machine = others(&world.admin).await[0];
+    world.control.move_environment(&world.admin, staging, machine).await.expect("moved back");
+    let here = addresses(&world, &world.admin, "staging").await;
+    assert_eq!(here[0], Some(Address::Link("http://api.demo.staging.localhost:7380".to_owned())));
+
+    world.start(placement, release).await;
+    assert_eq!(others(&world.admin).await, []);
+    is_conflict(
+        world.control.move_environment(&world.admin, staging, id).await,
+        "rolled out in staging already",
+    );
+}

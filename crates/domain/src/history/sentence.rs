@@ -360,6 +360,14 @@ impl Entry {
                 strong(thing),
                 plain(format!(" answers again: {says}")),
             ],
+            Deed::EnvironmentMoved { from, to } => vec![
+                plain("moved the environment "),
+                strong(thing),
+                plain(" from "),
+                strong(from),
+                plain(" to "),
+                strong(to),
+            ],
             Deed::EnvironmentAdded { target } => {
                 vec![plain("added the environment "), strong(thing), plain(" on "), strong(target)]
             }

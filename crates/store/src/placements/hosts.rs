@@ -2,7 +2,7 @@
 
 use crate::{Conn, Result, words::word};
 use domain::{
-    id::{PlacementId, TargetId},
+    id::{EnvironmentId, PlacementId, TargetId},
     name::{HostName, Name},
 };
 
@@ -51,8 +51,13 @@ pub struct Named {
     pub environment: Name,
 }
 
-/// All placements on a target, at most so many.
-pub async fn on_target(conn: &mut Conn, target: TargetId, most: i64) -> Result<Vec<Named>> {
+/// All placements on a target, or of them those in one environment, at most so many.
+pub async fn on_target(
+    conn: &mut Conn,
+    target: TargetId,
+    environment: Option<EnvironmentId>,
+    most: i64,
+) -> Result<Vec<Named>> {
     let rows = sqlx::query!(
         r#"
         select p.id as "id: PlacementId", s.name as service, j.name as project,
@@ -61,11 +66,12 @@ pub async fn on_target(conn: &mut Conn, target: TargetId, most: i64) -> Result<V
         join services s on s.id = p.service_id
         join projects j on j.id = s.project_id
         join environments e on e.id = p.environment_id
-        where e.target_id = $1 and p.archived_at is null
+        where e.target_id = $1 and p.archived_at is null and ($2::uuid is null or e.id = $2)
         order by p.id
-        limit $2
+        limit $3
         "#,
         target.0,
+        environment.map(|environment| environment.0),
         most,
     )
     .fetch_all(conn)
