@@ -2,7 +2,9 @@
 
 use super::failure::FailedPage;
 use crate::api::Answer;
-use leptos::{children::ViewFnOnce, prelude::*, tachys::reactive_graph::OwnedView};
+#[cfg(feature = "hydrate")]
+use leptos::tachys::reactive_graph::OwnedView;
+use leptos::{children::ViewFnOnce, prelude::*};
 
 /// A whole page: `draw` draws its view, and a failure is a page of its own.
 #[component]
@@ -58,8 +60,18 @@ where
         let (draw, whole) = (draw.clone(), whole.clone());
         Suspend::new(async move {
             let found = of.await;
-            let view = move || untrack(|| draw(found.clone()));
-            OwnedView::new_with_owner(view, whole.child())
+            kept(move || untrack(|| draw(found.clone())), &whole)
         })
     }
+}
+
+#[cfg(feature = "hydrate")]
+fn kept<V>(view: V, whole: &Owner) -> OwnedView<V> {
+    OwnedView::new_with_owner(view, whole.child())
+}
+
+/// A server draws a page once, under the owner of the whole request.
+#[cfg(not(feature = "hydrate"))]
+fn kept<V>(view: V, _whole: &Owner) -> V {
+    view
 }

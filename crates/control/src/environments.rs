@@ -1,6 +1,8 @@
 //! Environments and how careful they are; and what a new installation begins with.
 
-use crate::{Actor, Asked, Control, OrProblem, Place, board, changes, places, targets::MOST_RENAMED};
+use crate::{
+    Actor, Asked, Control, OrProblem, Place, board, changes, places, targets::MOST_RENAMED,
+};
 use domain::{
     environment::Environment,
     error::Problem,
