@@ -125,7 +125,7 @@ fn ServiceRow(
                         None => {
                             view! {
                                 <td class="cell none" class:prod=column.protected>
-                                    <span class="faint">"not for you to see"</span>
+                                    <span class="faint">"nothing here for you to see"</span>
                                 </td>
                             }
                                 .into_any()
