@@ -41,37 +41,25 @@ where
 {
     view! {
         <Transition fallback>
-            <Kept of draw />
+            {
+                #[cfg(feature = "hydrate")]
+                let whole = Owner::new();
+                move || {
+                    let draw = draw.clone();
+                    #[cfg(feature = "hydrate")]
+                    let whole = whole.clone();
+                    Suspend::new(async move {
+                        let found = of.await;
+                        let view = move || untrack(|| draw(found.clone()));
+                        // What is shown stays until what is newer takes its place, and what it is made of lives
+                        // as long: it belongs to a child of the whole, not to this run, which ends as soon as
+                        // something newer is on its way. On a server there is one run.
+                        #[cfg(feature = "hydrate")]
+                        let view = OwnedView::new_with_owner(view, whole.child());
+                        view
+                    })
+                }
+            }
         </Transition>
     }
-}
-
-/// What was drawn last. It is shown until what is newer takes its place, and what it is made of lives
-/// as long: that belongs to a child of the whole, not to the run that drew it, which ends as soon as
-/// something newer is on its way.
-#[component]
-fn Kept<T, Draw>(of: Resource<T>, draw: Draw) -> impl IntoView
-where
-    T: Clone + Send + Sync + 'static,
-    Draw: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
-{
-    let whole = Owner::new();
-    move || {
-        let (draw, whole) = (draw.clone(), whole.clone());
-        Suspend::new(async move {
-            let found = of.await;
-            kept(move || untrack(|| draw(found.clone())), &whole)
-        })
-    }
-}
-
-#[cfg(feature = "hydrate")]
-fn kept<V>(view: V, whole: &Owner) -> OwnedView<V> {
-    OwnedView::new_with_owner(view, whole.child())
-}
-
-/// A server draws a page once, under the owner of the whole request.
-#[cfg(not(feature = "hydrate"))]
-fn kept<V>(view: V, _whole: &Owner) -> V {
-    view
 }
