@@ -66,39 +66,65 @@ pub fn TargetPage() -> impl IntoView {
     let id = Memo::new(move |_| {
         params.with(|params| params.get_str("id").and_then(|id| id.parse::<TargetId>().ok()))
     });
-    let asked_again = RwSignal::new(0_u32);
     let page = Resource::new_blocking(
-        move || (id.get(), changes.count(), asked_again.get()),
-        |(id, ..)| async move {
+        move || (id.get(), changes.count()),
+        |(id, _)| async move {
             match id {
                 Some(id) => targets::target(id).await,
                 None => Err(Problem::not_found("target").into()),
             }
         },
     );
+    // What it said since the page was drawn: only that is drawn anew, for in a form somebody may be typing.
+    let since = RwSignal::new(None::<View>);
     Effect::new(move |_| {
-        let is_new = page.with(|page| match page {
-            Some(Ok(page)) => page.row.answers.is_none(),
-            _ => false,
+        let is_new = |view: &View| view.row.answers.is_none();
+        let waits = since.with(|since| since.as_ref().map(is_new)).or_else(|| {
+            page.with(|page| page.as_ref().and_then(|page| page.as_ref().ok()).map(is_new))
         });
-        if !is_new {
-            return;
-        }
+        let Some(id) = id.get().filter(|_| waits == Some(true)) else { return };
         // It is asked every few seconds: until it was, there is nothing to look at.
-        let again = move || asked_again.update(|count| *count += 1);
+        let again = move || {
+            leptos::task::spawn_local(async move {
+                if let Ok(view) = targets::target(id).await {
+                    // The page may be another one by now.
+                    let _ = since.try_set(Some(view));
+                }
+            });
+        };
         if let Ok(soon) = set_timeout_with_handle(again, ASK_AGAIN) {
             on_cleanup(move || soon.clear());
         }
     });
+    let draw = move |view: View| {
+        since.set(None);
+        view! { <Whole view since acts /> }.into_any()
+    };
     view! {
         <Done changes />
-        <Loaded page draw=move |view: View| view! { <Whole view acts /> }.into_any() />
+        <Loaded page draw />
     }
 }
 
 #[component]
-fn Whole(view: View, acts: Acts) -> impl IntoView {
-    let View { row, version, asked_at, cluster, may_edit } = view;
+fn Whole(view: View, since: RwSignal<Option<View>>, acts: Acts) -> impl IntoView {
+    let drawn = (view.row.answers, view.row.says.clone(), view.asked_at);
+    let View { row, version, cluster, may_edit, .. } = view;
+    let says = move || {
+        let now = since.with(|since| {
+            since.as_ref().map(|view| (view.row.answers, view.row.says.clone(), view.asked_at))
+        });
+        let (ok, says, asked_at) = now.unwrap_or_else(|| drawn.clone());
+        view! {
+            <Answers ok says />
+            {asked_at
+                .map(|at| {
+                    view! {
+                        <p class="faint">"noted " <LongAgo at /></p>
+                    }
+                })}
+        }
+    };
     let (id, name) = (row.id, row.name.clone());
     let kind = if row.is_cluster { "A cluster" } else { "This machine's container engine" };
     let on_it = match row.environments.as_slice() {
@@ -126,13 +152,7 @@ fn Whole(view: View, acts: Acts) -> impl IntoView {
                         <div>
                             <dt>"Answers"</dt>
                             <dd>
-                                <Answers ok=row.answers says=row.says />
-                                {asked_at
-                                    .map(|at| {
-                                        view! {
-                                            <p class="faint">"noted " <LongAgo at /></p>
-                                        }
-                                    })}
+                                {says}
                             </dd>
                         </div>
                         {may_edit
