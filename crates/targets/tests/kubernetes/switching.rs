@@ -244,9 +244,10 @@ async fn an_api_server_that_answers_slowly_is_worked_with() {
     lap("close_streams");
     // The goodbye is under way: what the cluster writes of it is sometimes written in between, and the
     // command is given again, as each phase does.
-    until("it is begun", async || match machine.target.remove(&claim, &place, Blue).await {
-        Err(Error::Stale { .. }) => None,
-        begun => Some(begun.expect("begun")),
+    until("it is begun", async || {
+        let begun = machine.target.remove(&claim, &place, Blue).await;
+        assert!(matches!(begun, Ok(()) | Err(Error::Stale { .. })), "{begun:?}");
+        begun.ok()
     })
     .await;
     lap("remove");
