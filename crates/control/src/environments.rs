@@ -1,12 +1,12 @@
 //! Environments and how careful they are; and what a new installation begins with.
 
 use crate::{
-    Actor, Asked, Control, OrProblem, Place, board, changes, places, targets::MOST_RENAMED,
+    Actor, Asked, Control, OrProblem, Permit, Place, board, changes, places, targets::MOST_RENAMED,
 };
 use domain::{
     environment::Environment,
     error::Problem,
-    history::{Deed, Subject},
+    history::{Deed, Origin, Subject},
     id::{EnvironmentId, TargetId},
     name::Name,
     policy::{Policy, shown},
@@ -70,11 +70,7 @@ impl Control {
         target: TargetId,
     ) -> Result<(), Problem> {
         let origin = &asked.origin;
-        let place = Place { protection: Protection::Protected, ..Place::everything() };
-        let permit = self.permit(asked, Action::EnvironmentEdit, &place).await?;
-        let mut tx = self.begin(origin).await?;
-        store::environments::lock_order(&mut tx).await.or_problem(origin)?;
-        let known = store::environments::all(&mut tx).await.or_problem(origin)?;
+        let (permit, mut tx, known) = self.begin_order(asked).await?;
         if known.iter().any(|known| known.environment.name == *name) {
             let sentence = format!("There is an environment {name} already.");
             return Err(Problem::invalid("name", sentence));
@@ -91,9 +87,7 @@ impl Control {
                 .map(|known| known.environment.position)
                 .ok_or_else(|| Problem::not_found("environment"))?,
         };
-        store::targets::lock(&mut tx, target).await.or_problem(origin)?;
-        let on = store::targets::load(&mut tx, target).await.or_problem(origin)?;
-        let on = on.ok_or_else(|| Problem::not_found("target"))?;
+        let on = locked(&mut tx, origin, target).await?;
         store::environments::make_room(&mut tx, before).await.or_problem(origin)?;
         let policies = &self.settings;
         let policy =
@@ -223,6 +217,18 @@ impl Control {
         self.commit(tx, origin, &[row.with_changes(changes)]).await
     }
 
+    /// Begins a change of which environments there are and where they lead, for who may do that
+    /// everywhere. Nobody else changes it until the transaction ends.
+    async fn begin_order(&self, asked: &Asked) -> Result<(Permit, Tx, Vec<Known>), Problem> {
+        let origin = &asked.origin;
+        let place = Place { protection: Protection::Protected, ..Place::everything() };
+        let permit = self.permit(asked, Action::EnvironmentEdit, &place).await?;
+        let mut tx = self.begin(origin).await?;
+        store::environments::lock_order(&mut tx).await.or_problem(origin)?;
+        let known = store::environments::all(&mut tx).await.or_problem(origin)?;
+        Ok((permit, tx, known))
+    }
+
     /// Leads an environment to another target, as long as nothing was rolled out there: what runs
     /// somewhere can not be taken along.
     pub async fn move_environment(
@@ -232,19 +238,12 @@ impl Control {
         target: TargetId,
     ) -> Result<(), Problem> {
         let origin = &asked.origin;
-        let place = Place { protection: Protection::Protected, ..Place::everything() };
-        let permit = self.permit(asked, Action::EnvironmentEdit, &place).await?;
-        let mut tx = self.begin(origin).await?;
-        // Nobody else moves one, or takes a target out of use, meanwhile.
-        store::environments::lock_order(&mut tx).await.or_problem(origin)?;
-        let known = store::environments::all(&mut tx).await.or_problem(origin)?;
+        let (permit, mut tx, known) = self.begin_order(asked).await?;
         let known = known
             .into_iter()
             .find(|known| known.environment.id == id)
             .ok_or_else(|| Problem::not_found("environment"))?;
-        store::targets::lock(&mut tx, target).await.or_problem(origin)?;
-        let to = store::targets::load(&mut tx, target).await.or_problem(origin)?;
-        let to = to.ok_or_else(|| Problem::not_found("target"))?;
+        let to = locked(&mut tx, origin, target).await?;
         if known.target == target {
             return Ok(());
         }
@@ -307,6 +306,17 @@ impl Control {
         store::history::append_and_commit(tx, &rows).await?;
         Ok(())
     }
+}
+
+/// A target that is in use, and stays so until the transaction ends.
+async fn locked(
+    tx: &mut Tx,
+    origin: &Origin,
+    target: TargetId,
+) -> Result<store::targets::Known, Problem> {
+    store::targets::lock(tx, target).await.or_problem(origin)?;
+    let known = store::targets::load(tx, target).await.or_problem(origin)?;
+    known.ok_or_else(|| Problem::not_found("target"))
 }
 
 /// An environment as this person may see it. `counts` are of all projects.

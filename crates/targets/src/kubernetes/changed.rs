@@ -213,23 +213,10 @@ fn mebibytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::sample;
-    use domain::{slot::Slot, target::Claim};
     use serde_json::json;
-    use std::time::Duration;
-    use uuid::Uuid;
 
     fn deployment() -> Deployment {
-        let plan = sample::plan(&sample::place("api"), 2);
-        let pull = Pull {
-            repository: "registry.example.org/api".parse().expect("a repository"),
-            digest: format!("sha256:{}", "b".repeat(64)).parse().expect("a digest"),
-            login: None,
-        };
-        let claim = Claim { placement: plan.place.placement, epoch: 1, rollout: None };
-        let ours = Uuid::from_u128(1);
-        let made = objects::deployment(&plan, &pull, &claim, Slot::Blue, ours, Duration::ZERO);
-        serde_json::from_value(made).expect("a Deployment")
+        serde_json::from_value(objects::sample()).expect("a Deployment")
     }
 
     fn said(change: impl FnOnce(&mut Deployment)) -> String {

@@ -251,26 +251,12 @@ fn spoken(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fake::sample, kubernetes::objects};
-    use domain::{
-        slot::Slot,
-        target::{Claim, Pull},
-    };
+    use crate::kubernetes::objects;
     use serde_json::json;
-    use std::time::Duration;
-    use uuid::Uuid;
 
     /// As the API server has it, with what it adds by itself.
     fn there() -> Value {
-        let plan = sample::plan(&sample::place("api"), 2);
-        let pull = Pull {
-            repository: "registry.example.org/api".parse().expect("a repository"),
-            digest: format!("sha256:{}", "b".repeat(64)).parse().expect("a digest"),
-            login: None,
-        };
-        let claim = Claim { placement: plan.place.placement, epoch: 1, rollout: None };
-        let ours = Uuid::from_u128(1);
-        let mut made = objects::deployment(&plan, &pull, &claim, Slot::Blue, ours, Duration::ZERO);
+        let mut made = objects::sample();
         let pod = &mut made["spec"]["template"]["spec"];
         pod["dnsPolicy"] = json!("ClusterFirst");
         pod["containers"][0]["env"][0]["valueFrom"]["fieldRef"]["apiVersion"] = json!("v1");

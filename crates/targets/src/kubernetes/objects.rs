@@ -317,6 +317,20 @@ pub(super) fn login(
     })
 }
 
+/// A Deployment as it is written, for tests of what is read of it.
+#[cfg(test)]
+pub(super) fn sample() -> Value {
+    use crate::fake::sample;
+    let plan = sample::plan(&sample::place("api"), 2);
+    let pull = Pull {
+        repository: "registry.example.org/api".parse().expect("a repository"),
+        digest: format!("sha256:{}", "b".repeat(64)).parse().expect("a digest"),
+        login: None,
+    };
+    let claim = Claim { placement: plan.place.placement, epoch: 1, rollout: None };
+    deployment(&plan, &pull, &claim, Slot::Blue, Uuid::from_u128(1), Duration::ZERO)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -148,8 +148,7 @@ impl Cluster {
             + std::fmt::Debug,
         K::DynamicType: Default,
     {
-        let by = PatchParams { field_manager: Some("kubectl-patch".into()), ..Default::default() };
-        self.api::<K>(namespace).patch(name, &by, &Patch::Merge(change)).await
+        self.api(namespace).patch(name, &by("kubectl-patch"), &Patch::Merge(change)).await
     }
 
     /// Changes an object as somebody with `kubectl edit` does, who need not write down its lists.
@@ -161,9 +160,8 @@ impl Cluster {
             + std::fmt::Debug,
         K::DynamicType: Default,
     {
-        let by = PatchParams { field_manager: Some("kubectl-edit".into()), ..Default::default() };
-        let edited = self.api::<K>(namespace).patch(name, &by, &Patch::Strategic(change)).await;
-        edited.expect("edited")
+        let change = Patch::Strategic(change);
+        self.api(namespace).patch(name, &by("kubectl-edit"), &change).await.expect("edited")
     }
 
     /// The pod that the driver calls so.
@@ -276,6 +274,11 @@ impl Cluster {
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).expect("text").trim().to_owned()
     }
+}
+
+/// Somebody who writes with a tool of this name.
+fn by(manager: &str) -> PatchParams {
+    PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() }
 }
 
 /// The address of the API server.
