@@ -566,8 +566,15 @@ async fn a_fetch_that_is_dropped_while_the_pack_comes_or_files_are_written_leave
         begins.await.expect(sign);
         if writes {
             // Polled on, so that git really writes.
-            let _ = timeout(Duration::from_millis(30), stream.next()).await;
-            assert!(fs::read_dir(&into).is_ok_and(|mut all| all.next().is_some()), "it writes");
+            let is_writing = || fs::read_dir(&into).is_ok_and(|mut all| all.next().is_some());
+            let writing = timeout(Duration::from_secs(30), async {
+                while !is_writing() {
+                    if let Ok(event) = timeout(Duration::from_millis(1), stream.next()).await {
+                        assert!(matches!(event, Some(Ok(FetchEvent::Line(_)))), "{event:?}");
+                    }
+                }
+            });
+            writing.await.expect("it writes");
         }
         assert!(place.gits() > 0 || writes, "{sign}");
 
