@@ -6,7 +6,7 @@ import { sql } from '../support/database.ts';
 import { GOOD, IMAGES, makeImages, QUICK, type Demo } from '../support/demo.ts';
 import { helloImage } from '../support/docker.ts';
 import { BACK, EVERY } from '../support/faults.ts';
-import { ANEW, Load, lost, NOTHING } from '../support/load.ts';
+import { REQUESTS, Load, lost, NOTHING } from '../support/load.ts';
 import { run, until } from '../support/machine.ts';
 import { expect, NO_CLUSTER, SETTINGS, Site, test } from '../support/on-cluster.ts';
 import { Person } from '../support/person.ts';
@@ -46,7 +46,7 @@ test.beforeAll(async ({ pilothouse, cluster, registry }) => {
 async function staysWhileItFails(cluster: Cluster, release: string): Promise<string> {
   const slot = await site.selected(demo, ENVIRONMENT);
   const watched = cluster.watch(site.namespace(ENVIRONMENT), `service/${demo.name}`, '.spec.selector.pilothouse/slot');
-  const load = Load.start(address, { ...ANEW, rate: 50 });
+  const load = Load.start(address, { ...REQUESTS, rate: 50 });
   const rollout = await demo.deploys(release, ENVIRONMENT);
   const { ending } = await demo.ends(rollout, 'failed');
   expect(await demo.phases(rollout)).not.toContain('switching');
@@ -84,7 +84,7 @@ test('an image that can not be pulled ends by itself at its deadline', async ({ 
 
 test('an instance that is killed during the checks never counts: they begin anew, or the rollout fails', async ({ cluster }) => {
   const namespace = site.namespace(ENVIRONMENT);
-  const load = Load.start(address, { ...ANEW, rate: 50 });
+  const load = Load.start(address, { ...REQUESTS, rate: 50 });
   const rollout = await demo.deploys(v2, ENVIRONMENT);
   await demo.reaches(rollout, 'verifying');
   const { live } = await demo.cell(ENVIRONMENT);
@@ -152,7 +152,7 @@ test('of two control planes over one database one drives, and the other goes on 
   test.skip(!EVERY, 'make faults tries it');
   test.setTimeout(120_000);
   await pilothouse.startSecond();
-  const load = Load.start(address, { ...ANEW, rate: 50 });
+  const load = Load.start(address, { ...REQUESTS, rate: 50 });
   const { placement } = await demo.cell(ENVIRONMENT);
   const holder = () => sql(pilothouse, 'postgres', `select holder from placements where id = '${placement}'`);
   const first = await holder();

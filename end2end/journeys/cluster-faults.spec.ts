@@ -4,7 +4,7 @@
 import type { Cluster } from '../support/cluster.ts';
 import { GOOD, IMAGES, makeImages, type Demo } from '../support/demo.ts';
 import { BACK, EVERY, killedIn } from '../support/faults.ts';
-import { ANEW, Load, lost, NOTHING } from '../support/load.ts';
+import { REQUESTS, Load, lost, NOTHING } from '../support/load.ts';
 import { sleep, until } from '../support/machine.ts';
 import { expect, NO_CLUSTER, SETTINGS, Site, test } from '../support/on-cluster.ts';
 import { Person } from '../support/person.ts';
@@ -41,7 +41,7 @@ test.beforeAll(async ({ pilothouse, cluster, registry }) => {
 
 /** Deploys what is not live now, while clients ask for it from inside. */
 async function begins(): Promise<{ rollout: string; load: Load }> {
-  const load = Load.start(address, { ...ANEW, rate: 100, seconds: 120 });
+  const load = Load.start(address, { ...REQUESTS, rate: 100, seconds: 120 });
   const { live } = await demo.cell(ENVIRONMENT);
   const release = releases.find((one) => one !== live?.release.id)!;
   return { rollout: await demo.deploys(release, ENVIRONMENT), load };

@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { Demo, IMAGES, makeImages } from '../support/demo.ts';
-import { ANEW, Load } from '../support/load.ts';
+import { REQUESTS, Load } from '../support/load.ts';
 import { until } from '../support/machine.ts';
 import { expect, hydrated, NO_CLUSTER, pushes, SETTINGS, test } from '../support/on-cluster.ts';
 import { Person } from '../support/person.ts';
@@ -80,7 +80,7 @@ test('a cluster is connected, a version rolled out on it under load, and the old
   });
   expect(await cluster.field(namespace, 'service/shop', '.spec.selector.pilothouse/slot')).toMatch(/blue|green/);
 
-  const load = Load.start(`http://${await cluster.wayTo(namespace, 'shop')}/`, { ...ANEW, rate: 100 });
+  const load = Load.start(`http://${await cluster.wayTo(namespace, 'shop')}/`, { ...REQUESTS, rate: 100 });
   await test.step('the next version comes under load', async () => {
     const rollout = await demo.deploys(v2, ENVIRONMENT);
     await page.goto(`/rollouts/${rollout}`);

@@ -63,12 +63,8 @@ export class Load {
   }
 }
 
-/**
- * Each request over a connection of its own. On a cluster the old slot's pods end after the drain, and a
- * client that sends on a kept connection in the moment in which its pod closes it has to ask again, as
- * anywhere: what is said of that is said by the driver's own test under load.
- */
-export const ANEW: LoadOptions = { closing: 100, websockets: 0, events: 0 };
+/** No streams: of those a Service moves none, and the goodbye of a slot ends them. */
+export const REQUESTS: LoadOptions = { websockets: 0, events: 0 };
 
 /** Everything a client could have lost. */
 export function lost(report: LoadReport): unknown {

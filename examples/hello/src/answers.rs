@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Frame, Incoming},
-    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::json;
 use std::{convert::Infallible, str::FromStr, sync::atomic::Ordering::Relaxed, time::Duration};
@@ -39,6 +39,10 @@ pub async fn answer(
         }
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What was switched to another protocol is no connection of HTTP any more.
+    if hello.ending.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response)
 }
 

@@ -16,16 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 8192;
-/// How long requests and streams get to end after SIGTERM.
+/// How long after SIGTERM answers say that their connection ends with them.
+const LEAVING: Duration = Duration::from_secs(1);
+/// How long requests and streams get to end then.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How long a client may take to send its request's head.
 const HEAD_DEADLINE: Duration = Duration::from_secs(15);
@@ -99,55 +101,92 @@ pub async fn run() -> Result<()> {
         listener.local_addr()?
     );
     let hello = Arc::new(Hello::new(switches));
-    accept_until(&listener, &hello, asked_to_end).await;
+    serve(&listener, &hello, asked_to_end).await;
     Ok(())
 }
 
-async fn accept_until(listener: &TcpListener, hello: &Arc<Hello>, end: impl Future<Output = ()>) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::pin!(end);
+/// Answers whoever connects until `end`, and then until nobody is there any more.
+///
+/// Who keeps a connection may send on it in the very moment in which it is closed, and then has no answer.
+/// So for [`LEAVING`] each answer says that its connection ends with it, and only then is closed what is
+/// left: connections on which nothing was asked for so long.
+async fn serve(listener: &TcpListener, hello: &Arc<Hello>, end: impl Future<Output = ()>) {
+    let door = Door::new(listener, hello);
+    door.accept_until(end).await;
 
-    loop {
-        let permit =
-            Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+    println!("hello: ending, {} requests answered", hello.answered.load(Relaxed));
+    hello.ending.cancel();
+    hello.sockets.close();
+    door.connections.close();
+    let nobody_is_there = timeout(LEAVING, door.connections.wait());
+    door.accept_until(async { drop(nobody_is_there.await) }).await;
+    let all_done = async { tokio::join!(door.graceful.shutdown(), hello.sockets.wait()) };
+    if timeout(FAREWELL, all_done).await.is_err() {
+        eprintln!("hello: some clients were still there after {FAREWELL:?}");
+    }
+}
+
+/// Where connections come in.
+struct Door<'a> {
+    listener: &'a TcpListener,
+    hello: &'a Arc<Hello>,
+    builder: auto::Builder<TokioExecutor>,
+    graceful: GracefulShutdown,
+    connections: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+impl<'a> Door<'a> {
+    fn new(listener: &'a TcpListener, hello: &'a Arc<Hello>) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+        Self {
+            listener,
+            hello,
+            builder,
+            graceful: GracefulShutdown::new(),
+            connections: TaskTracker::new(),
+            room: Arc::new(Semaphore::new(CONNECTIONS)),
+        }
+    }
+
+    async fn accept_until(&self, end: impl Future<Output = ()>) {
+        tokio::pin!(end);
+        loop {
+            let next = async {
+                let permit = Arc::clone(&self.room).acquire_owned().await;
+                (permit.expect("the semaphore is never closed"), self.listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                next = next => next,
+                () = &mut end => return,
+            };
+            match accepted {
+                Ok((stream, _)) => self.answer(stream, permit),
                 Err(error) => {
                     eprintln!("hello: cannot accept a connection: {error}");
                     sleep(Duration::from_millis(50)).await;
-                    continue;
                 }
-            },
-            () = &mut end => break,
-        };
+            }
+        }
+    }
+
+    fn answer(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
         // Small answers should not wait for more to send. Where it cannot be set they just do.
         let _ = stream.set_nodelay(true);
         let service = {
-            let hello = Arc::clone(hello);
+            let hello = Arc::clone(self.hello);
             service_fn(move |request| {
                 let hello = Arc::clone(&hello);
                 async move { answers::answer(&hello, request).await }
             })
         };
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = self.graceful.watch(connection.into_owned());
+        self.connections.spawn(async move {
             // A client that goes away in the middle is not news.
             let _ = connection.await;
             drop(permit);
         });
-    }
-
-    println!("hello: ending, {} requests answered", hello.answered.load(Relaxed));
-    hello.ending.cancel();
-    hello.sockets.close();
-    let all_done = async { tokio::join!(graceful.shutdown(), hello.sockets.wait()) };
-    if timeout(FAREWELL, all_done).await.is_err() {
-        eprintln!("hello: some clients were still there after {FAREWELL:?}");
     }
 }
