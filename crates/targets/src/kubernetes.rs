@@ -51,6 +51,7 @@ mod logs;
 mod names;
 mod objects;
 mod observe;
+mod patience;
 mod pods;
 mod preflight;
 mod probe;

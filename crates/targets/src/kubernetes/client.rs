@@ -2,14 +2,17 @@
 //! against the rules in that moment ([`crate::outgoing`]). A name may lead elsewhere tomorrow than it did
 //! when the cluster was opened. An address that is no name leads nowhere else, and was looked at then.
 
+use super::patience::Patience;
 use crate::outgoing::Outgoing;
 use anyhow::Context as _;
 use futures::future::BoxFuture;
+use http::Uri;
+use hyper::rt::{Read, Write};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::{
     client::legacy::{
         self,
-        connect::{HttpConnector, dns::Name},
+        connect::{Connection, HttpConnector, dns::Name},
     },
     rt::TokioExecutor,
 };
@@ -22,7 +25,7 @@ use std::{
     net::SocketAddr,
     task::{Context, Poll},
 };
-use tower::{Service, ServiceBuilder, retry::RetryLayer};
+use tower::{BoxError, Service, ServiceBuilder, retry::RetryLayer};
 
 /// The port of an address that names none.
 const HTTPS: u16 = 443;
@@ -52,27 +55,43 @@ impl Service<Name> for Checked {
     }
 }
 
-/// A client that looks at each address it connects to, where there are rules for that.
+/// A client that looks at each address it connects to, where there are rules for that. One that may ask
+/// again (`default_retry`) asks no sooner than the server said.
 pub(super) fn client(config: Config, outgoing: Option<&Outgoing>) -> anyhow::Result<Client> {
-    let what = "reading the target's credentials";
-    let Some(outgoing) = outgoing else { return Client::try_from(config).context(what) };
-    let port = config.cluster_url.port_u16().unwrap_or(HTTPS);
-    let mut http = HttpConnector::new_with_resolver(Checked { outgoing: outgoing.clone(), port });
+    match outgoing {
+        Some(outgoing) => {
+            let port = config.cluster_url.port_u16().unwrap_or(HTTPS);
+            let checked = Checked { outgoing: outgoing.clone(), port };
+            through(HttpConnector::new_with_resolver(checked), config)
+        }
+        None => through(HttpConnector::new(), config),
+    }
+    .context("reading the target's credentials")
+}
+
+fn through<R>(mut http: HttpConnector<R>, config: Config) -> kube::Result<Client>
+where
+    HttpConnector<R>: Service<Uri> + Clone + Send + Sync + 'static,
+    <HttpConnector<R> as Service<Uri>>::Response: Connection + Read + Write + Send + Unpin,
+    <HttpConnector<R> as Service<Uri>>::Future: Send,
+    <HttpConnector<R> as Service<Uri>>::Error: std::error::Error + Send + Sync,
+{
     http.enforce_http(false);
-    let https = config.rustls_https_connector_with_connector(http).context(what)?;
+    let https = config.rustls_https_connector_with_connector(http)?;
     let mut connector = TimeoutConnector::new(https);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     let connected: legacy::Client<_, Body> =
         legacy::Client::builder(TokioExecutor::new()).build(connector);
-    let retry = config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry()));
+    let again = config.default_retry;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(retry)
-        .option_layer(config.auth_layer().context(what)?)
-        .layer(config.extra_headers_layer().context(what)?)
-        .map_err(Into::<tower::BoxError>::into)
+        .option_layer(again.then(|| RetryLayer::new(RetryPolicy::server_retry())))
+        .option_layer(again.then(Patience::default))
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
         .service(connected);
     Ok(Client::new(service, config.default_namespace))
 }

@@ -1,5 +1,6 @@
 //! Sorts what the API server answers into what the caller does next.
 
+use super::patience::Busy;
 use crate::{DEADLINE, Error, Result};
 use anyhow::anyhow;
 use kube::core::Status;
@@ -45,6 +46,9 @@ impl Errors {
                 "its credentials could not be used: {}. Give the target new ones",
                 sentence(&error.to_string())
             )),
+            kube::Error::Service(error) if error.is::<Busy>() => {
+                self.unreachable(anyhow!("{error}"))
+            }
             other => match tls(&other) {
                 Some(why) => self.unreachable(anyhow!(
                     "its certificate is not one that the kubeconfig trusts ({why}). Check the \

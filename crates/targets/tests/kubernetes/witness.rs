@@ -37,14 +37,12 @@ async fn the_printed_role_is_all_that_a_check_asks_for() {
     assert!(facts.findings.iter().all(|finding| finding.verdict != Verdict::Refuse));
 }
 
-/// As a service account that has what is printed, and nothing more.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_printed_role_is_enough_for_a_rollout() {
-    let machine = Machine::under("restricted").await;
-    let namespace = machine.namespace.clone();
+/// A driver with a service account that has what is printed, and nothing more.
+async fn deployer(machine: &Machine) -> KubernetesTarget {
+    let namespace = &machine.namespace;
     let account = json!({ "metadata": { "name": "deployer" } });
-    machine.cluster.make::<ServiceAccount>(&namespace, account).await;
-    let yaml = role_yaml(&namespace, &format!("system:serviceaccount:{namespace}:deployer"));
+    machine.cluster.make::<ServiceAccount>(namespace, account).await;
+    let yaml = role_yaml(namespace, &format!("system:serviceaccount:{namespace}:deployer"));
     // The namespace's part: the cluster's is shared by everybody's tests.
     for (kind, document) in ["roles", "rolebindings"].iter().zip(yaml.split("---\n")) {
         let path =
@@ -54,14 +52,20 @@ async fn the_printed_role_is_enough_for_a_rollout() {
     let asked = json!({ "spec": { "expirationSeconds": 600, "audiences": [] } });
     let token: TokenRequest = machine
         .cluster
-        .api::<ServiceAccount>(&namespace)
+        .api::<ServiceAccount>(namespace)
         .create_subresource("token", "deployer", &PostParams::default(), &asked)
         .await
         .expect("a token");
     let mut options = machine.options();
     let token = json!({ "token": token.status.expect("made").token });
     options.config.auth_info = serde_json::from_value(token).expect("a login");
-    let target = KubernetesTarget::new(options).expect("a driver");
+    KubernetesTarget::new(options).expect("a driver")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_role_is_enough_for_a_rollout() {
+    let machine = Machine::under("restricted").await;
+    let target = deployer(&machine).await;
     let place = sample::place("allowed");
     let plan = machine.plan(&place, 1);
 
@@ -78,6 +82,91 @@ async fn the_printed_role_is_enough_for_a_rollout() {
     target.route(&claim, &place, seen.revision, Some(Blue)).await.expect("switched");
     target.usage(std::slice::from_ref(&place)).await.expect("asked");
     target.withdraw(&claim, &place).await.expect("withdrawn");
+}
+
+/// The cluster's own fairness gives this account no turn, and says when to come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_says() {
+    let machine = Machine::under("restricted").await;
+    let target = deployer(&machine).await;
+    let place = sample::place("patient");
+    target.observe(&place).await.expect("looked");
+    let turns = Turns::none_for(&machine).await;
+
+    let refused = until("it is refused", async || target.observe(&place).await.err()).await;
+
+    assert!(matches!(refused, targets::Error::Unreachable { .. }), "{refused:?}");
+    let said = format!("{refused:?}");
+    assert!(said.contains("(429)"), "{said}");
+    turns.give().await;
+    let begun = Instant::now();
+    until("it is asked again", async || target.observe(&place).await.ok()).await;
+    println!("asked again after {:?}", begun.elapsed());
+}
+
+/// How many requests of the account `deployer` the API server takes: none.
+struct Turns<'a> {
+    machine: &'a Machine,
+    paths: [String; 2],
+}
+
+impl<'a> Turns<'a> {
+    async fn none_for(machine: &'a Machine) -> Self {
+        let name = &machine.namespace;
+        let group = "apis/flowcontrol.apiserver.k8s.io/v1";
+        let paths = [
+            format!("/{group}/prioritylevelconfigurations/{name}"),
+            format!("/{group}/flowschemas/{name}"),
+        ];
+        let level = json!({
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "PriorityLevelConfiguration",
+            "metadata": { "name": name },
+            "spec": {
+                "type": "Limited",
+                "limited": {
+                    "nominalConcurrencyShares": 0,
+                    "lendablePercent": 0,
+                    "borrowingLimitPercent": 0,
+                    "limitResponse": { "type": "Reject" },
+                },
+            },
+        });
+        let flow = json!({
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "FlowSchema",
+            "metadata": { "name": name },
+            "spec": {
+                "matchingPrecedence": 100,
+                "priorityLevelConfiguration": { "name": name },
+                "rules": [{
+                    "subjects": [{
+                        "kind": "ServiceAccount",
+                        "serviceAccount": { "name": "deployer", "namespace": name },
+                    }],
+                    "resourceRules": [{
+                        "verbs": ["*"],
+                        "apiGroups": ["*"],
+                        "resources": ["*"],
+                        "namespaces": ["*"],
+                        "clusterScope": true,
+                    }],
+                }],
+            },
+        });
+        for (path, object) in paths.iter().zip([level, flow]) {
+            machine.cluster.apply_yaml(path, &object.to_string()).await;
+        }
+        Self { machine, paths }
+    }
+
+    async fn give(self) {
+        for path in &self.paths {
+            let request = http::Request::delete(path).body(Vec::new()).expect("a request");
+            let _: serde_json::Value =
+                self.machine.cluster.client.request(request).await.expect("removed");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
