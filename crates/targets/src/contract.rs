@@ -208,13 +208,26 @@ pub fn probe(plan: &Plan) -> Probe {
 /// # Panics
 ///
 /// When it is not within [`PATIENCE`].
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    within(PATIENCE, what, ask).await
+}
+
+/// Asks again until it is so, for as long as a target may take for it.
+///
+/// # Panics
+///
+/// When it takes longer.
+pub async fn within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = ask().await {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        assert!(begun.elapsed() < patience, "not in {patience:?}: {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Harness, PATIENCE, assert_refused, assert_unreachable, claim, make_live, observed, probe,
-    route_of, running, settled, story, until,
+    route_of, running, settled, story, until, within,
 };
 use crate::{Hint, fake::sample};
 use domain::{
@@ -106,8 +106,10 @@ pub async fn what_instances_use_is_seen_from_the_second_round_on(h: &dyn Harness
     let places = [place.clone(), empty.clone()];
     let id = observed(h, &place).await.slots.blue[0].id.clone();
 
-    // A kubelet may have looked at the pod last before its program ran.
-    let used = until("there is a sample of a running program", || async {
+    // A kubelet may have looked at the pod last before its program ran. It looks again after 10 s, later
+    // where it sees little change, and what it saw is asked for every 5 s.
+    let patience = Duration::from_secs(60);
+    let used = within(patience, "there is a sample of a running program", || async {
         let used = h.target().usage(&places).await.expect("asked");
         used[0].1.iter().any(|one| one.processes > 0).then_some(used)
     })
