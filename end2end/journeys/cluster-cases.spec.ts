@@ -3,13 +3,12 @@
 
 import type { Cluster } from '../support/cluster.ts';
 import { sql } from '../support/database.ts';
-import { GOOD, IMAGES, makeImages, QUICK, type Demo } from '../support/demo.ts';
+import { GOOD, IMAGES, QUICK, type Demo } from '../support/demo.ts';
 import { helloImage } from '../support/docker.ts';
 import { BACK, EVERY } from '../support/faults.ts';
-import { REQUESTS, Load, lost, NOTHING } from '../support/load.ts';
+import { Load, lost, NOTHING, REQUESTS } from '../support/load.ts';
 import { run, until } from '../support/machine.ts';
-import { expect, NO_CLUSTER, SETTINGS, Site, test } from '../support/on-cluster.ts';
-import { Person } from '../support/person.ts';
+import { ENVIRONMENT, expect, NO_CLUSTER, rehearse, SETTINGS, type Site, test } from '../support/on-cluster.ts';
 import { byHand } from '../support/policy.ts';
 
 // Verifying lasts for some seconds, so that something can happen in it; what never starts ends soon.
@@ -22,8 +21,6 @@ test.use({
 
 test.skip(NO_CLUSTER, 'nothing is tested on Kubernetes here');
 
-const ENVIRONMENT = 'rehearsal';
-
 let site: Site;
 let demo: Demo;
 let address: string;
@@ -31,15 +28,9 @@ let v2: string;
 
 test.beforeAll(async ({ pilothouse, cluster, registry }) => {
   test.setTimeout(120_000);
-  await makeImages();
-  const ana = await Person.admin(pilothouse);
-  site = await Site.connect(pilothouse, ana, cluster, registry);
-  await site.environment(ENVIRONMENT);
-  demo = await site.service('shop', { size: '2' });
-  const v1 = await site.release(demo, IMAGES.v1);
-  v2 = await site.release(demo, IMAGES.v2);
-  await demo.ends(await demo.deploys(v1, ENVIRONMENT));
-  address = await site.address(demo, ENVIRONMENT);
+  const begun = await rehearse(pilothouse, cluster, registry);
+  ({ site, demo, address } = begun);
+  v2 = begun.releases[1];
 });
 
 /** Rolls out what must not get traffic: no request of a client is lost, and the selector never moves. */

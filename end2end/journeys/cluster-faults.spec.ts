@@ -2,12 +2,11 @@
 // server stopped for a while in three. `make faults` runs all of it, the gate a part.
 
 import type { Cluster } from '../support/cluster.ts';
-import { GOOD, IMAGES, makeImages, type Demo } from '../support/demo.ts';
+import { GOOD, type Demo } from '../support/demo.ts';
 import { BACK, EVERY, killedIn } from '../support/faults.ts';
-import { REQUESTS, Load, lost, NOTHING } from '../support/load.ts';
+import { Load, lost, NOTHING, REQUESTS } from '../support/load.ts';
 import { sleep, until } from '../support/machine.ts';
-import { expect, NO_CLUSTER, SETTINGS, Site, test } from '../support/on-cluster.ts';
-import { Person } from '../support/person.ts';
+import { ENVIRONMENT, expect, NO_CLUSTER, rehearse, SETTINGS, type Site, test } from '../support/on-cluster.ts';
 import { byHand } from '../support/policy.ts';
 
 test.use({
@@ -17,7 +16,6 @@ test.use({
 
 test.skip(NO_CLUSTER, 'nothing is tested on Kubernetes here');
 
-const ENVIRONMENT = 'rehearsal';
 /** The phases that the gate tries: instances that are being made, the write itself, and what comes late. */
 const IN_GATE = new Set(['preparing', 'switching', 'draining']);
 
@@ -29,14 +27,7 @@ let releases: [string, string];
 
 test.beforeAll(async ({ pilothouse, cluster, registry }) => {
   test.setTimeout(120_000);
-  await makeImages();
-  const ana = await Person.admin(pilothouse);
-  site = await Site.connect(pilothouse, ana, cluster, registry);
-  await site.environment(ENVIRONMENT);
-  demo = await site.service('shop', { size: '2' });
-  releases = [await site.release(demo, IMAGES.v1), await site.release(demo, IMAGES.v2)];
-  await demo.ends(await demo.deploys(releases[0], ENVIRONMENT));
-  address = await site.address(demo, ENVIRONMENT);
+  ({ site, demo, address, releases } = await rehearse(pilothouse, cluster, registry));
 });
 
 /** Deploys what is not live now, while clients ask for it from inside. */

@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { Demo, IMAGES, makeImages } from '../support/demo.ts';
-import { REQUESTS, Load } from '../support/load.ts';
+import { Load, REQUESTS } from '../support/load.ts';
 import { until } from '../support/machine.ts';
 import { expect, hydrated, NO_CLUSTER, pushes, SETTINGS, test } from '../support/on-cluster.ts';
 import { Person } from '../support/person.ts';

@@ -3,9 +3,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { Cluster } from './cluster.ts';
-import { Demo, QUICK } from './demo.ts';
+import { Demo, IMAGES, makeImages, QUICK } from './demo.ts';
 import { until } from './machine.ts';
-import type { Person } from './person.ts';
+import { Person } from './person.ts';
 import type { Pilothouse } from './pilothouse.ts';
 import { environment } from './policy.ts';
 import { Registry, ROBOT } from './registry.ts';
@@ -117,4 +117,25 @@ export class Site {
   async address(demo: Demo, environment: string): Promise<string> {
     return `http://${await this.cluster.wayTo(this.namespace(environment), demo.name)}/`;
   }
+}
+
+/** The environment of a rehearsal. */
+export const ENVIRONMENT = 'rehearsal';
+
+/** One service of two instances on the cluster, with two releases. The first is live. */
+export interface Rehearsal {
+  site: Site;
+  demo: Demo;
+  address: string;
+  releases: [string, string];
+}
+
+export async function rehearse(pilothouse: Pilothouse, cluster: Cluster, registry: Registry): Promise<Rehearsal> {
+  await makeImages();
+  const site = await Site.connect(pilothouse, await Person.admin(pilothouse), cluster, registry);
+  await site.environment(ENVIRONMENT);
+  const demo = await site.service('shop', { size: '2' });
+  const releases: [string, string] = [await site.release(demo, IMAGES.v1), await site.release(demo, IMAGES.v2)];
+  await demo.ends(await demo.deploys(releases[0], ENVIRONMENT));
+  return { site, demo, address: await site.address(demo, ENVIRONMENT), releases };
 }
