@@ -115,6 +115,7 @@ impl Control {
             let sentence = format!("{project} has a service {name} already.");
             return Err(Problem::invalid("name", sentence));
         }
+        store::environments::hold_order(&mut tx).await.or_problem(origin)?;
         for known in store::environments::all(&mut tx).await.or_problem(origin)? {
             let new = NewPlacement {
                 id: PlacementId(Uuid::now_v7()),

@@ -129,6 +129,12 @@ pub async fn lock_order(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
+/// Keeps every environment where it is, and on its target, until the transaction ends. Any number may.
+pub async fn hold_order(conn: &mut Conn) -> Result<()> {
+    sqlx::query!("lock table environments in share mode").execute(conn).await?;
+    Ok(())
+}
+
 /// Makes room for one after a place in the order: all behind it move back by one. Places are unique,
 /// so they step aside first.
 pub async fn make_room(conn: &mut Conn, after: i32) -> Result<()> {

@@ -81,6 +81,7 @@ impl Control {
             .await
             .or_problem(origin)?
             .ok_or_else(|| Problem::not_found("service"))?;
+        store::environments::hold_order(&mut tx).await.or_problem(origin)?;
         let environments = store::environments::all(&mut tx).await.or_problem(origin)?;
         let there = environments
             .into_iter()

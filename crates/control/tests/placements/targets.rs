@@ -392,3 +392,27 @@ async fn an_environment_goes_to_another_target_until_something_was_rolled_out_th
         "rolled out in staging already",
     );
 }
+
+#[sqlx::test(migrator = "store::MIGRATOR")]
+async fn a_service_that_is_added_while_its_environment_moves_has_the_names_of_the_new_target(
+    pool: PgPool,
+) {
+    let world = world(pool.clone()).await;
+    let id = connected(&world, "cluster").await;
+    let hosts = entrance("{service}.{environment}.example.com", None);
+    choose(&world, id, Some(&hosts), None).await.expect("chosen");
+    let staging = world.environment("staging").await;
+    let mut moving = pool.begin().await.expect("begun");
+    store::environments::lock_order(&mut moving).await.expect("locked");
+    store::environments::lead_to(&mut moving, staging, id).await.expect("led");
+
+    let added = world.service("api");
+    tokio::pin!(added);
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(300), &mut added).await;
+    assert!(waits.is_err(), "it was added to the target that is being left");
+    moving.commit().await.expect("moved");
+    added.await;
+
+    let there = addresses(&world, &world.admin, "staging").await;
+    assert_eq!(there[0], Some(Address::Link("http://api.staging.example.com".to_owned())));
+}
