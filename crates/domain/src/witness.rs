@@ -105,7 +105,7 @@ impl Counter {
         }
     }
 
-    /// A request is on its way. Each ends by one [`Counter::ended`].
+    /// A request is on its way. Each ends by one [`Counter::ended`] or [`Counter::unknown`].
     pub const fn sent(&mut self, now_ms: i64) {
         if self.waiting == 0 {
             self.waiting_since_ms = now_ms;
@@ -154,6 +154,12 @@ impl Counter {
             part.latencies.merge(&Latencies::of(latency));
             part.last_answer_ms = Some(now_ms);
         }
+    }
+
+    /// Nobody can tell how a request ended, so it is none, and nobody waited until now.
+    pub fn unknown(&mut self, now_ms: i64) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.waiting_since_ms = self.waiting_since_ms.max(now_ms);
     }
 
     /// What was counted in the seconds from `since` on that are over.
@@ -255,6 +261,21 @@ mod tests {
         let counted = counter.counted(0, 3_000);
 
         assert_eq!(counted.seconds[0].longest_gap_ms, 300);
+    }
+
+    #[test]
+    fn what_nobody_can_tell_is_neither_a_request_nor_a_gap() {
+        let mut counter = Counter::new("a".to_owned());
+        one(&mut counter, 1_000, answered(1_000), 1_005);
+        counter.sent(1_100);
+        counter.sent(1_200);
+        counter.unknown(1_850);
+        counter.ended(answered(1_200), 1_900);
+
+        let counted = counter.counted(0, 3_000);
+
+        assert_eq!((counted.requests, counted.failures), (2, 0));
+        assert_eq!(counted.seconds[0].longest_gap_ms, 50);
     }
 
     #[test]

@@ -174,9 +174,10 @@ impl KubernetesTarget {
     pub(crate) fn within(options: Options, outgoing: Option<&Outgoing>) -> anyhow::Result<Self> {
         let mut config = options.config.clone();
         config.connect_timeout = Some(crate::DEADLINE);
-        let client = client::client(config.clone(), outgoing)?;
+        let patience = patience::Patience::default();
+        let client = client::client(config.clone(), outgoing, patience.clone())?;
         config.default_retry = false;
-        let asking = client::client(config, outgoing)?;
+        let asking = client::client(config, outgoing, patience.behind())?;
         let errors = Errors::of(&options.name);
         Ok(Self {
             options,

@@ -1,8 +1,8 @@
 //! A witness for a cluster without one of its own: requests of ours through the API server's service
 //! proxy, a few a second, while the traffic of a placement may move and some minutes longer.
 
-use super::{KubernetesTarget, lock, names::Names, objects};
-use crate::Result;
+use super::{KubernetesTarget, error::answered, lock, names::Names, objects, probe::said_itself};
+use crate::BODY_KEPT;
 use anyhow::anyhow;
 use domain::{
     id::PlacementId,
@@ -10,7 +10,7 @@ use domain::{
     target::Place,
     witness::{Counted, Counter, Ended},
 };
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::client::Body;
@@ -27,7 +27,7 @@ pub(super) const WHO: &str = "the API server's service proxy";
 /// What it can not see.
 pub(super) const UNSEEN: &str = "It asks through the API server, twice a second: it sees neither \
     what clients in the cluster see of the nodes' packet rules and of connections that stay open, \
-    nor other clients' requests, and it counts the API server's own faults too.";
+    nor other clients' requests. What the API server does not hand on is not counted.";
 
 /// Twice a second.
 const EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +39,8 @@ const AT_ONCE: usize = 10;
 const LONGER: Duration = Duration::from_secs(6 * 60);
 /// How much of an answer is read.
 const MOST_BYTES: usize = 64 * 1024;
+/// What the API server says of a service: nobody is there, or nobody answers.
+const OF_THE_SERVICE: [&str; 2] = ["no endpoints available", "error trying to reach service"];
 
 /// The witnesses of all placements that are watched now.
 #[derive(Debug, Default)]
@@ -135,7 +137,7 @@ impl Asker {
         let names = Names::of(&self.place);
         while Instant::now() < *lock(&self.until) {
             for slot in Slot::ALL {
-                let found = api.get_opt(&names.deployment(slot)).await.ok().flatten();
+                let found = answered(api.get_opt(&names.deployment(slot))).await.ok().flatten();
                 let container = found
                     .and_then(|found| found.spec?.template.spec)
                     .and_then(|pod| pod.containers.into_iter().next());
@@ -153,32 +155,89 @@ async fn one(client: kube::Client, counter: Arc<Mutex<Counter>>, url: Arc<str>) 
     let (sent_ms, begun) = (now_ms(), Instant::now());
     lock(&counter).sent(sent_ms);
     let answer = tokio::time::timeout(PATIENCE, exchange(&client, &url)).await;
-    let (latency, failed) = match answer {
-        Ok(Ok(good)) => (Some(begun.elapsed()), !good),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "A request through the API server failed");
-            (None, true)
+    let outcome = match answer {
+        Ok(Ok((status, body))) => outcome(status, &body),
+        // Cut off or silent: the service, if the API server itself is there.
+        Ok(Err(_)) | Err(_) if answered(client.apiserver_version()).await.is_ok() => {
+            Outcome::Failed
         }
-        Err(_) => (None, true),
+        Ok(Err(_)) | Err(_) => Outcome::Unknown,
     };
     // The API server chooses a pod for each request.
-    let how = Ended { opened_ms: sent_ms, version: None, latency, failed };
-    lock(&counter).ended(how, now_ms());
+    let how = |latency, failed| Ended { opened_ms: sent_ms, version: None, latency, failed };
+    let mut counter = lock(&counter);
+    match outcome {
+        Outcome::Answered { good } => {
+            counter.ended(how(Some(begun.elapsed()), !good), now_ms());
+        }
+        Outcome::Failed => counter.ended(how(None, true), now_ms()),
+        Outcome::Unknown => counter.unknown(now_ms()),
+    }
 }
 
-/// Whether the whole answer was a good one.
-async fn exchange(client: &kube::Client, url: &str) -> Result<bool, anyhow::Error> {
+/// What a request says of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered {
+        good: bool,
+    },
+    /// There is nobody, or who is there does not answer.
+    Failed,
+    /// It did not get as far as the service.
+    Unknown,
+}
+
+/// Credentials that expired, a server with too much to do and the like are no fault of a service.
+fn outcome(status: StatusCode, body: &str) -> Outcome {
+    match said_itself(status, body) {
+        None => Outcome::Answered { good: !status.is_server_error() },
+        Some(said) if OF_THE_SERVICE.iter().any(|part| said.contains(part)) => Outcome::Failed,
+        Some(_) => Outcome::Unknown,
+    }
+}
+
+/// The whole answer, of which the beginning is kept.
+async fn exchange(client: &kube::Client, url: &str) -> Result<(StatusCode, String), anyhow::Error> {
     let request =
         Request::get(url).header(header::USER_AGENT, "pilothouse-witness").body(Body::empty())?;
     let answer = client.send(request).await?;
-    let good = !answer.status().is_server_error();
+    let status = answer.status();
     let mut body = answer.into_body();
-    let mut read = 0;
+    let (mut read, mut kept) = (0, Vec::new());
     while let Some(frame) = body.frame().await {
-        read += frame?.data_ref().map_or(0, bytes::Bytes::len);
+        let frame = frame?;
+        let Some(data) = frame.data_ref() else { continue };
+        read += data.len();
         if read > MOST_BYTES {
             return Err(anyhow!("an answer of more than {MOST_BYTES} bytes"));
         }
+        let room = BODY_KEPT - kept.len();
+        kept.extend_from_slice(&data[..data.len().min(room)]);
     }
-    Ok(good)
+    Ok((status, String::from_utf8_lossy(&kept).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_api_server_says_of_itself_is_no_fault_of_the_service() {
+        let own = |code: u16, message: &str| {
+            let body = serde_json::json!({ "kind": "Status", "message": message, "code": code });
+            // As it is written by Go.
+            let body = body.to_string().replace("\": ", "\":");
+            outcome(StatusCode::from_u16(code).expect("a status"), &body)
+        };
+
+        assert_eq!(own(401, "Unauthorized"), Outcome::Unknown);
+        assert_eq!(own(403, "services \"api\" is forbidden"), Outcome::Unknown);
+        assert_eq!(own(429, "too many requests, please try again later."), Outcome::Unknown);
+        assert_eq!(own(404, "services \"api\" not found"), Outcome::Unknown);
+        assert_eq!(own(503, "no endpoints available for service \"api\""), Outcome::Failed);
+        assert_eq!(own(503, "error trying to reach service: dial tcp: refused"), Outcome::Failed);
+        assert_eq!(outcome(StatusCode::NOT_FOUND, "{}"), Outcome::Answered { good: true });
+        let busy = outcome(StatusCode::SERVICE_UNAVAILABLE, "busy");
+        assert_eq!(busy, Outcome::Answered { good: false });
+    }
 }

@@ -55,21 +55,29 @@ impl Service<Name> for Checked {
     }
 }
 
-/// A client that looks at each address it connects to, where there are rules for that. One that may ask
-/// again (`default_retry`) asks no sooner than the server said.
-pub(super) fn client(config: Config, outgoing: Option<&Outgoing>) -> anyhow::Result<Client> {
+/// A client that looks at each address it connects to, where there are rules for that, and that asks no
+/// sooner than the server said.
+pub(super) fn client(
+    config: Config,
+    outgoing: Option<&Outgoing>,
+    patience: Patience,
+) -> anyhow::Result<Client> {
     match outgoing {
         Some(outgoing) => {
             let port = config.cluster_url.port_u16().unwrap_or(HTTPS);
             let checked = Checked { outgoing: outgoing.clone(), port };
-            through(HttpConnector::new_with_resolver(checked), config)
+            through(HttpConnector::new_with_resolver(checked), config, patience)
         }
-        None => through(HttpConnector::new(), config),
+        None => through(HttpConnector::new(), config, patience),
     }
     .context("reading the target's credentials")
 }
 
-fn through<R>(mut http: HttpConnector<R>, config: Config) -> kube::Result<Client>
+fn through<R>(
+    mut http: HttpConnector<R>,
+    config: Config,
+    patience: Patience,
+) -> kube::Result<Client>
 where
     HttpConnector<R>: Service<Uri> + Clone + Send + Sync + 'static,
     <HttpConnector<R> as Service<Uri>>::Response: Connection + Read + Write + Send + Unpin,
@@ -84,11 +92,10 @@ where
     connector.set_write_timeout(config.write_timeout);
     let connected: legacy::Client<_, Body> =
         legacy::Client::builder(TokioExecutor::new()).build(connector);
-    let again = config.default_retry;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(again.then(|| RetryLayer::new(RetryPolicy::server_retry())))
-        .option_layer(again.then(Patience::default))
+        .option_layer(config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry())))
+        .layer(patience)
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
@@ -110,7 +117,7 @@ mod tests {
             let mut config = Config::new(url.parse().expect("a URL"));
             config.default_retry = false;
             config.connect_timeout = Some(crate::DEADLINE);
-            let client = client(config, Some(&outgoing)).expect("a client");
+            let client = client(config, Some(&outgoing), Patience::default()).expect("a client");
             let error = client.apiserver_version().await.expect_err("nobody answers");
             format!("{:#}", anyhow::Error::from(error))
         };

@@ -25,12 +25,14 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Busy {
     left: Duration,
+    status: StatusCode,
 }
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.left.as_secs_f64().ceil();
-        write!(f, "it has too much to do, and asked not to be asked for {seconds} s (429)")
+        let status = self.status.as_u16();
+        write!(f, "it has too much to do, and asked not to be asked for {seconds} s ({status})")
     }
 }
 
@@ -39,28 +41,41 @@ impl Error for Busy {}
 /// Until when a server is left alone, for all who ask it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Patience {
-    until: Arc<Mutex<Option<Instant>>>,
+    until: Arc<Mutex<Option<(Instant, StatusCode)>>>,
+    /// Answers come from somebody behind the server, whose own time to wait is nobody else's.
+    is_behind: bool,
 }
 
 impl Patience {
-    fn left(&self) -> Duration {
-        let until = *self.until.lock().expect("nothing panics while it holds this");
-        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    /// The same, for who asks services through the server.
+    pub fn behind(&self) -> Self {
+        Self { is_behind: true, ..self.clone() }
+    }
+
+    /// How long it is left alone still.
+    fn busy(&self) -> Option<Busy> {
+        let (until, status) = (*super::lock(&self.until))?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(Busy { left, status })
     }
 
     /// Notes what an answer asks for, and fails where nobody should wait for it.
     fn hear<B>(&self, answer: Response<B>) -> Result<Response<B>, Busy> {
-        let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        let named = answer.headers().get(RETRY_AFTER).filter(|_| busy.contains(&answer.status()));
+        let status = answer.status();
+        let is_busy = !self.is_behind
+            && [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
+        let named = answer.headers().get(RETRY_AFTER).filter(|_| is_busy);
         let seconds = named.and_then(|value| value.to_str().ok()?.parse().ok());
         let Some(left) = seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST)) else {
             return Ok(answer);
         };
         let until = Instant::now() + left;
-        let mut known = self.until.lock().expect("nothing panics while it holds this");
-        *known = (*known).max(Some(until));
+        let mut known = super::lock(&self.until);
+        if known.is_none_or(|(known, _)| known < until) {
+            *known = Some((until, status));
+        }
         drop(known);
-        if left > WAITED { Err(Busy { left }) } else { Ok(answer) }
+        if left > WAITED { Err(Busy { left, status }) } else { Ok(answer) }
     }
 }
 
@@ -99,12 +114,11 @@ where
         let fresh = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
-            loop {
-                match patience.left() {
-                    Duration::ZERO => break,
-                    left if left > WAITED => return Err(Busy { left }.into()),
-                    left => tokio::time::sleep(left).await,
+            while let Some(busy) = patience.busy() {
+                if busy.left > WAITED {
+                    return Err(busy.into());
                 }
+                tokio::time::sleep(busy.left).await;
             }
             Ok(patience.hear(inner.call(request).await?)?)
         })
@@ -154,13 +168,14 @@ mod tests {
         let begun = Instant::now();
 
         let refused = server.ask().await.expect_err("too much to do");
+        let behind = Server { patience: server.patience.behind(), ..Server::new(200, "0") };
+        assert!(behind.ask().await.is_err(), "nobody is asked through it either");
         let (other, another) = tokio::join!(server.ask(), server.ask());
 
         assert!(refused.contains("for 3 s (429)"), "{refused}");
-        assert!(begun.elapsed() < Duration::from_millis(500), "nobody waited");
         assert!(other.is_err() && another.is_err());
         assert_eq!(server.asked.load(SeqCst), 1);
-        while server.patience.left() > WAITED {
+        while server.patience.busy().is_some_and(|busy| busy.left > WAITED) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(server.ask().await, Ok(200));
@@ -185,8 +200,7 @@ mod tests {
 
         let refused = server.ask().await.expect_err("too much to do");
 
-        assert!(refused.contains("for 60 s"), "{refused}");
-        assert!(server.patience.left() <= LONGEST);
+        assert!(refused.contains("for 60 s (503)"), "{refused}");
     }
 
     #[tokio::test]
@@ -194,7 +208,11 @@ mod tests {
         for (status, after) in [(404, "30"), (429, "soon")] {
             let server = Server::new(status, after);
             assert!(server.ask().await.is_ok(), "{status}");
-            assert_eq!(server.patience.left(), Duration::ZERO, "{status}");
+            assert!(server.patience.busy().is_none(), "{status}");
         }
+        let server = Server::new(503, "30");
+        let behind = Server { patience: server.patience.behind(), ..server };
+        assert_eq!(behind.ask().await, Ok(200), "a service's own");
+        assert!(behind.patience.busy().is_none());
     }
 }

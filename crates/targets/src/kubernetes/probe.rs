@@ -154,19 +154,24 @@ async fn exchange(
     }
 }
 
-/// What the API server itself says, where it got no answer from who was asked.
+/// Why there was no answer of who was asked.
 fn refused(status: StatusCode, body: &str) -> Option<String> {
+    let message = said_itself(status, body)?;
+    Some(if message.contains("connection refused") {
+        "refused".to_owned()
+    } else {
+        format!("can't be reached: {}", super::error::sentence(&message))
+    })
+}
+
+/// What the API server itself says, where it got no answer from who was asked.
+pub(super) fn said_itself(status: StatusCode, body: &str) -> Option<String> {
     let is_own = status.is_client_error() || status.is_server_error();
     if !is_own || !body.contains(STATUS) && !body.starts_with("error trying to reach service") {
         return None;
     }
     let said: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let message = said["message"].as_str().unwrap_or(body);
-    Some(if message.contains("connection refused") {
-        "refused".to_owned()
-    } else {
-        format!("can't be reached: {}", super::error::sentence(message))
-    })
+    Some(said["message"].as_str().unwrap_or(body).to_owned())
 }
 
 /// `4 ms`, `1.2 s`.

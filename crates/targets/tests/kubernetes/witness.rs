@@ -93,15 +93,20 @@ async fn a_cluster_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_says(
     target.observe(&place).await.expect("looked");
     let turns = Turns::none_for(&machine).await;
 
-    let refused = until("it is refused", async || target.observe(&place).await.err()).await;
-
-    assert!(matches!(refused, targets::Error::Unreachable { .. }), "{refused:?}");
-    let said = format!("{refused:?}");
-    assert!(said.contains("(429)"), "{said}");
-    turns.give().await;
-    let begun = Instant::now();
+    // The first second that it names is waited for; the more it refuses, the longer it names.
+    let (seconds, since) = until("it is refused for longer", async || {
+        let asked = Instant::now();
+        let refused = format!("{:?}", target.observe(&place).await.err()?);
+        let (_, named) = refused.split_once("asked not to be asked for ")?;
+        let (seconds, _) = named.split_once(" s (429)")?;
+        Some((seconds.parse::<u64>().expect("a figure"), asked))
+    })
+    .await;
+    drop(turns);
     until("it is asked again", async || target.observe(&place).await.ok()).await;
-    println!("asked again after {:?}", begun.elapsed());
+
+    println!("refused for {seconds} s, asked again after {:?}", since.elapsed());
+    assert!(seconds >= 2 && since.elapsed() >= Duration::from_secs(seconds - 1), "{seconds}");
 }
 
 /// How many requests of the account `deployer` the API server takes: none.
@@ -159,12 +164,27 @@ impl<'a> Turns<'a> {
         }
         Self { machine, paths }
     }
+}
 
-    async fn give(self) {
-        for path in &self.paths {
-            let request = http::Request::delete(path).body(Vec::new()).expect("a request");
-            let _: serde_json::Value =
-                self.machine.cluster.client.request(request).await.expect("removed");
+impl Drop for Turns<'_> {
+    /// Also when the test has failed: these stand beside all namespaces.
+    fn drop(&mut self) {
+        let config = self.machine.cluster.config();
+        let paths = self.paths.clone();
+        let remover = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async {
+                let client = kube::Client::try_from(config).expect("credentials");
+                for path in &paths {
+                    let request = http::Request::delete(path).body(Vec::new()).expect("a request");
+                    let removed: kube::Result<serde_json::Value> = client.request(request).await;
+                    removed.expect("removed");
+                }
+            });
+        });
+        let removed = remover.join();
+        if !std::thread::panicking() {
+            removed.expect("the account has its turns again");
         }
     }
 }
@@ -273,6 +293,34 @@ async fn the_api_server_witnesses_a_switch() {
     let machine = Machine::under("restricted").await;
 
     a_switch_is_witnessed(&machine, &machine.target, "the API server's service proxy").await;
+}
+
+/// It stands still for as long as a request is waited for, and longer: the service answers all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_stands_still_is_no_failure_of_the_service() {
+    let machine = Machine::under("restricted").await;
+    let place = sample::place("unseen");
+    let plan = machine.plan(&place, 1);
+    make_live(&machine, Blue, &plan).await;
+    let heard = async |more_than: u64| {
+        until("the witness hears the slot", async || {
+            machine.target.ensure(&claim(&plan, 1), Blue, &plan).await.ok()?;
+            let traffic = traffic(&machine.target, &plan).await;
+            (traffic.slots.blue.requests > more_than).then_some(traffic.slots.blue)
+        })
+        .await
+    };
+    let before = heard(5).await;
+
+    machine.cluster.tool(&["signal", "kube-apiserver", "STOP"]);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    machine.cluster.tool(&["signal", "kube-apiserver", "CONT"]);
+    let after = heard(before.requests + 5).await;
+
+    let silent = after.seconds.iter().filter(|second| second.requests == 0).count();
+    println!("{silent} seconds in which nobody could tell");
+    assert_eq!((before.failures, after.failures), (0, 0), "{after:?}");
+    assert!(silent >= 3, "it stood still: {after:?}");
 }
 
 /// Where the cluster can fetch an image of the probe.

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -29,7 +30,7 @@ pub async fn send_all(load: Arc<Load>) {
     if load.options.rate <= 0.0 {
         return;
     }
-    let kept = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::new(Mutex::new(VecDeque::new()));
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut in_flight = JoinSet::new();
     let mut tick = interval(Duration::from_secs_f64(1.0 / load.options.rate));
@@ -69,13 +70,14 @@ pub async fn send_all(load: Arc<Load>) {
 }
 
 /// Sends one request, reads all of its answer, and says which version gave it.
-async fn send(load: &Load, kept: &Mutex<Vec<Sender>>, closing: bool) -> Result<String> {
+async fn send(load: &Load, kept: &Mutex<VecDeque<Sender>>, closing: bool) -> Result<String> {
     let mut request = Request::get(&load.options.path)
         .header(header::HOST, &load.options.authority)
         .header(header::CONNECTION, if closing { "close" } else { "keep-alive" })
         .body(Empty::new())
         .context("making the request")?;
-    let take = || kept.lock().expect("nothing panics while it holds the connections").pop();
+    // In turn, so that none rests for long.
+    let take = || kept.lock().expect("nothing panics while it holds the connections").pop_front();
 
     // A kept connection may have been closed meanwhile by the other side. A request of which
     // nothing was written is sent again, as every client does; any other is lost.
@@ -109,7 +111,7 @@ async fn send(load: &Load, kept: &Mutex<Vec<Sender>>, closing: bool) -> Result<S
     if !closing {
         let mut kept = kept.lock().expect("nothing panics while it holds the connections");
         if kept.len() < KEPT {
-            kept.push(sender);
+            kept.push_back(sender);
         }
     }
     Ok(version)
