@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 10;
 /// How long it goes on after it was wanted last.
 const LONGER: Duration = Duration::from_secs(6 * 60);
+/// What nearly all answers are quicker than.
+const SOON: Duration = Duration::from_secs(1);
 /// How much of an answer is read.
 const MOST_BYTES: usize = 64 * 1024;
 /// What the API server says of a service: nobody is there, or nobody answers.
@@ -154,14 +156,16 @@ impl Asker {
 async fn one(client: kube::Client, counter: Arc<Mutex<Counter>>, url: Arc<str>) {
     let (sent_ms, begun) = (now_ms(), Instant::now());
     lock(&counter).sent(sent_ms);
-    let answer = tokio::time::timeout(PATIENCE, exchange(&client, &url)).await;
-    let outcome = match answer {
-        Ok(Ok((status, body))) => outcome(status, &body),
-        // Cut off or silent: the service, if the API server itself is there.
-        Ok(Err(_)) | Err(_) if answered(client.apiserver_version()).await.is_ok() => {
-            Outcome::Failed
-        }
-        Ok(Err(_)) | Err(_) => Outcome::Unknown,
+    let answer = tokio::time::timeout(PATIENCE, exchange(&client, &url));
+    let outcome = tokio::select! {
+        answer = answer => match answer {
+            Ok(Ok(Some((status, body)))) => outcome(status, &body),
+            Ok(Ok(None)) => Outcome::Unknown,
+            // Cut off or silent: the service, if the API server is there.
+            Ok(Err(_)) | Err(_) if is_there(&client).await => Outcome::Failed,
+            Ok(Err(_)) | Err(_) => Outcome::Unknown,
+        },
+        () = is_gone(&client) => Outcome::Unknown,
     };
     // The API server chooses a pod for each request.
     let how = |latency, failed| Ended { opened_ms: sent_ms, version: None, latency, failed };
@@ -172,6 +176,21 @@ async fn one(client: kube::Client, counter: Arc<Mutex<Counter>>, url: Arc<str>) 
         }
         Outcome::Failed => counter.ended(how(None, true), now_ms()),
         Outcome::Unknown => counter.unknown(now_ms()),
+    }
+}
+
+/// Whether the API server answers for itself.
+async fn is_there(client: &kube::Client) -> bool {
+    tokio::time::timeout(SOON, client.apiserver_version()).await.is_ok_and(|answer| answer.is_ok())
+}
+
+/// Ends when the API server does not answer, and looks only where an answer takes long.
+async fn is_gone(client: &kube::Client) {
+    loop {
+        tokio::time::sleep(SOON).await;
+        if !is_there(client).await {
+            return;
+        }
     }
 }
 
@@ -196,11 +215,14 @@ fn outcome(status: StatusCode, body: &str) -> Outcome {
     }
 }
 
-/// The whole answer, of which the beginning is kept.
-async fn exchange(client: &kube::Client, url: &str) -> Result<(StatusCode, String), anyhow::Error> {
+/// The whole answer, of which the beginning is kept. `None`: not even the API server gave one.
+async fn exchange(
+    client: &kube::Client,
+    url: &str,
+) -> Result<Option<(StatusCode, String)>, anyhow::Error> {
     let request =
         Request::get(url).header(header::USER_AGENT, "pilothouse-witness").body(Body::empty())?;
-    let answer = client.send(request).await?;
+    let Ok(answer) = client.send(request).await else { return Ok(None) };
     let status = answer.status();
     let mut body = answer.into_body();
     let (mut read, mut kept) = (0, Vec::new());
@@ -214,7 +236,7 @@ async fn exchange(client: &kube::Client, url: &str) -> Result<(StatusCode, Strin
         let room = BODY_KEPT - kept.len();
         kept.extend_from_slice(&data[..data.len().min(room)]);
     }
-    Ok((status, String::from_utf8_lossy(&kept).into_owned()))
+    Ok(Some((status, String::from_utf8_lossy(&kept).into_owned())))
 }
 
 #[cfg(test)]
