@@ -200,10 +200,11 @@ impl Cluster {
         self.identity_of(namespace, name).await.expect("there")
     }
 
-    /// Which Deployment has this name, and what it is told to be.
+    /// Which Deployment has this name, how it is labelled, and what it is told to be.
     pub async fn identity_of(&self, namespace: &str, name: &str) -> Option<String> {
         let found = self.api::<Deployment>(namespace).get_opt(name).await.expect("asked")?;
-        Some(format!("{:?} {:?}", found.metadata.uid, found.spec))
+        let meta = &found.metadata;
+        Some(format!("{:?} {:?} {:?}", meta.uid, meta.labels, found.spec))
     }
 
     /// Asks a Service through the API server: the status, and which slot answered. `None`: there is
