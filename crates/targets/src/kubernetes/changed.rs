@@ -5,7 +5,10 @@ use super::{
     compared::{Applied, by},
     objects,
 };
-use domain::target::{Plan, Pull};
+use domain::{
+    id::{ReleaseId, RolloutId},
+    target::{Plan, Pull},
+};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -29,6 +32,11 @@ pub(super) struct Made {
     user: Option<u32>,
     /// Where its variables come from.
     configuration: String,
+    /// Whose and of what they are. Pods that were made before this was written down have none.
+    #[serde(default)]
+    maker: Option<RolloutId>,
+    #[serde(default)]
+    release: Option<ReleaseId>,
 }
 
 impl Made {
@@ -40,7 +48,17 @@ impl Made {
             args: plan.spec.command.clone(),
             user: plan.spec.user,
             configuration: super::names::Names::of(&plan.place).configuration(plan.configuration),
+            maker: Some(plan.maker),
+            release: Some(plan.release),
         }
+    }
+
+    pub fn maker(&self) -> Option<RolloutId> {
+        self.maker
+    }
+
+    pub fn release(&self) -> Option<ReleaseId> {
+        self.release
     }
 
     /// As it is written into an annotation.

@@ -1,17 +1,17 @@
 //! One pod, read and put into words. Pure.
 
 use super::{
-    changed::Made,
-    names::{self, Identity},
+    changed::{Made, foreign_owner},
+    names::{self, FIELD_MANAGER, Identity},
     objects, reasons,
 };
 use crate::names as instances;
 use domain::target::{Instance, InstanceState, Place};
 use k8s_openapi::{
     api::core::v1::{ContainerStatus, Event, Pod},
-    apimachinery::pkg::apis::meta::v1::Time,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, Time},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ pub(super) struct SeenPod {
     /// Its name, which no other pod gets: the id of the instance.
     pub name: String,
     pub uid: String,
+    pub resource_version: Option<String>,
     pub identity: Identity,
     pub state: InstanceState,
     /// It carries the label that the Services select by.
@@ -36,6 +37,8 @@ pub(super) struct SeenPod {
     pub restarts: u32,
     pub died: Option<String>,
     pub changed: Option<String>,
+    /// Somebody else wrote one of the labels by which it is ours, or is routed: they are left as they are.
+    pub relabelled: bool,
     /// Which instance it is. Given once, and kept in an annotation.
     pub number: u16,
     /// It has its number by an annotation already.
@@ -50,7 +53,7 @@ impl SeenPod {
     /// `None`: it is not of this placement and installation.
     pub fn read(pod: &Pod, events: &[Event], place: &Place, installation: Uuid) -> Option<Self> {
         let meta = &pod.metadata;
-        let identity = Identity::read(meta.labels.as_ref(), installation)?;
+        let mut identity = Identity::read(meta.labels.as_ref(), installation)?;
         if identity.placement != place.placement {
             return None;
         }
@@ -74,9 +77,15 @@ impl SeenPod {
         let number = annotation(objects::NUMBER).and_then(|text| text.parse().ok());
         let label = |key: &str| meta.labels.as_ref().and_then(|all| all.get(key));
         let made = Made::read(meta.annotations.as_ref());
+        let relabelled = relabelled(meta, &as_made(place, installation, made.as_ref()));
+        // A Deployment has one maker for its whole life, whatever a hand writes on a pod of it.
+        if let Some(maker) = made.as_ref().and_then(Made::maker) {
+            identity.maker = maker;
+        }
         Some(Self {
             name: meta.name.clone()?,
             uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone(),
             identity,
             state,
             routed: label(names::ROUTED).is_some_and(|word| word == names::YES),
@@ -88,7 +97,8 @@ impl SeenPod {
             started_at: app.and_then(started_at),
             restarts: app.and_then(|app| u32::try_from(app.restart_count).ok()).unwrap_or(0),
             died,
-            changed: made.and_then(|made| made.differs(spec)),
+            relabelled: relabelled.is_some(),
+            changed: made.and_then(|made| made.differs(spec)).or(relabelled),
             number: number.unwrap_or(0),
             numbered: number.is_some(),
             ready: app.is_some_and(|app| app.ready),
@@ -119,6 +129,53 @@ impl SeenPod {
     pub fn runs(&self) -> bool {
         self.state == InstanceState::Running
     }
+}
+
+/// The labels that a pod was made with, as far as something else than its labels says so.
+fn as_made(place: &Place, installation: Uuid, made: Option<&Made>) -> BTreeMap<String, String> {
+    let mut labels = names::of_place(place, installation);
+    labels.insert(names::ROUTED.to_owned(), names::YES.to_owned());
+    if let Some(maker) = made.and_then(Made::maker) {
+        labels.insert(names::MAKER.to_owned(), maker.to_string());
+    }
+    if let Some(release) = made.and_then(Made::release) {
+        labels.insert(names::RELEASE.to_owned(), release.to_string());
+    }
+    labels
+}
+
+/// Which of these labels is another now, by a hand that is neither ours nor its maker's, as a part of a
+/// sentence with whose it was. Put back as it was made, it is no change any more, whoever did that.
+fn relabelled(meta: &ObjectMeta, made: &BTreeMap<String, String>) -> Option<String> {
+    // Without them nobody can say whose hand it was, and a pod that leaves the Services is ours too.
+    let fields = meta.managed_fields.as_deref()?;
+    let is_of = |entry: &ManagedFieldsEntry, path: &[&str]| {
+        let all = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        all.and_then(|all| path.iter().try_fold(all, |below, key| below.get(key))).is_some()
+    };
+    // The controller that made it, which has a name of its own in some distributions, wrote what nobody
+    // can write later.
+    let makers = fields.iter().find(|entry| is_of(entry, &["f:metadata", "f:generateName"]));
+    let maker = makers.and_then(|entry| entry.manager.as_deref());
+    let others: Vec<_> =
+        fields.iter().filter(|entry| entry.manager.as_deref() != maker).cloned().collect();
+    made.iter().find_map(|(key, made)| {
+        let is = meta.labels.as_ref().and_then(|labels| labels.get(key));
+        let field = format!("f:{key}");
+        let path = ["f:metadata", "f:labels", &field];
+        match is {
+            Some(is) if is == made => None,
+            Some(is) => {
+                let ours = fields.iter().any(|entry| {
+                    entry.manager.as_deref() == Some(FIELD_MANAGER) && is_of(entry, &path)
+                });
+                let by = foreign_owner(&others, &path).filter(|_| !ours)?;
+                Some(format!("the label {key} is {is}, and was made as {made}, by {by}"))
+            }
+            // What is gone is nobody's, and we take none away.
+            None => Some(format!("the label {key} was taken away")),
+        }
+    })
 }
 
 /// Gives a slot's pods numbers: who has one keeps it, the others get the lowest that are free, the
@@ -180,6 +237,44 @@ mod tests {
 
     const OURS: Uuid = Uuid::from_u128(1);
 
+    /// A pod that a controller made and `manager` has written a label of.
+    fn labelled(key: &str, value: Option<&str>, manager: &str) -> SeenPod {
+        let plan = sample::plan(&sample::place("api"), 1);
+        let mut labels = names::of_pod(&plan, OURS, Slot::Blue);
+        labels.insert(names::ROUTED.to_owned(), names::YES.to_owned());
+        match value {
+            Some(value) => labels.insert(key.to_owned(), value.to_owned()),
+            None => labels.remove(key),
+        };
+        let template = objects::sample()["spec"]["template"].take();
+        let made = template["metadata"]["annotations"][objects::MADE].as_str().expect("text");
+        let mut made: Value = serde_json::from_str(made).expect("it is read");
+        (made["maker"], made["release"]) = (json!(plan.maker), json!(plan.release));
+        let owned = |manager: &str, fields: Value| {
+            json!({
+                "manager": manager,
+                "operation": "Update",
+                "time": "2026-11-21T14:03:22Z",
+                "fieldsV1": { "f:metadata": fields },
+            })
+        };
+        let label = format!("f:{key}");
+        let pod = json!({
+            "metadata": {
+                "name": "api-blue-1",
+                "labels": labels,
+                "annotations": { objects::MADE: made.to_string() },
+                "managedFields": [
+                    owned("k3s", json!({ "f:generateName": {}, "f:labels": { ".": {} } })),
+                    owned(manager, json!({ "f:labels": { label: {} } })),
+                ],
+            },
+            "spec": template["spec"],
+        });
+        let pod = serde_json::from_value(pod).expect("a pod");
+        SeenPod::read(&pod, &[], &plan.place, OURS).expect("ours")
+    }
+
     fn pod(plan: &Plan, name: &str, created_s: u32, status: Value) -> SeenPod {
         let mut labels = names::of_pod(plan, OURS, Slot::Blue);
         labels.insert(names::ROUTED.to_owned(), names::YES.to_owned());
@@ -214,6 +309,44 @@ mod tests {
             InstanceState::Starting => "starting".to_owned(),
             InstanceState::Running => "running".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_label_that_a_hand_wrote_is_told_and_our_own_and_the_controllers_are_not() {
+        let told = |key: &str, value: Option<&str>, manager: &str| {
+            let one = labelled(key, value, manager);
+            assert_eq!(one.relabelled, one.changed.is_some(), "{one:?}");
+            one.changed.unwrap_or_default()
+        };
+        let hand = "kubectl-label";
+
+        assert_eq!(
+            told(names::ROUTED, Some(names::NO), hand),
+            "the label pilothouse/routed is no, and was made as yes, by kubectl-label at 14:03:22 UTC \
+             on 21 November"
+        );
+        let gone = "the label pilothouse/routed was taken away";
+        assert_eq!(told(names::ROUTED, None, hand), gone);
+        assert_eq!(told(names::ROUTED, Some(names::NO), FIELD_MANAGER), "", "a stop of ours");
+        assert_eq!(told(names::ROUTED, Some(names::NO), "k3s"), "", "whoever made it");
+        assert_eq!(told(names::ROUTED, Some(names::YES), hand), "", "it is as it was made");
+        let other = "00000000-0000-0000-0000-000000000000";
+        let release = told(names::RELEASE, Some(other), hand);
+        assert!(
+            release.starts_with(&format!("the label pilothouse/release is {other}, ")),
+            "{release}"
+        );
+        assert_eq!(told("somebodys/own", Some("yes"), hand), "");
+    }
+
+    #[test]
+    fn a_pod_is_its_makers_whatever_a_hand_writes_on_it() {
+        let other = "00000000-0000-0000-0000-000000000000";
+
+        let one = labelled(names::MAKER, Some(other), "kubectl-label");
+
+        assert_ne!(one.identity.maker.to_string(), other);
+        assert!(one.changed.expect("told").starts_with("the label pilothouse/maker is 0000"));
     }
 
     #[test]

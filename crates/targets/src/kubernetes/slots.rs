@@ -17,7 +17,7 @@ use super::{
     pods::SeenPod,
     waiting::held_up,
 };
-use crate::Result;
+use crate::{Error, Result};
 use domain::{
     slot::Slot,
     target::{Claim, Place, Plan, Pull, is_root},
@@ -303,20 +303,29 @@ fn scaled(there: &Deployment, claim: &Claim, replicas: i32) -> Value {
 }
 
 /// Notes each pod's number, so that it stays the same when others go, and brings those back behind
-/// the Services that had left for a stop that never came.
+/// the Services that had left for a stop that never came. Whom a hand took out stays out.
 async fn take_in(target: &KubernetesTarget, place: &Place, pods: &[&SeenPod]) -> Result<()> {
-    let late = pods.iter().filter(|one| !one.ending && (!one.numbered || !one.routed));
+    let late = pods.iter().filter(|one| !one.ending && !one.relabelled);
+    let late = late.filter(|one| !one.numbered || !one.routed);
     try_join_all(late.map(|one| async move {
-        let patch = json!({ "metadata": {
+        let mut patch = json!({ "metadata": {
             "uid": one.uid,
-            "labels": { names::ROUTED: names::YES },
             "annotations": {
                 objects::NUMBER: one.number.to_string(),
                 // The highest goes first, as everywhere.
                 DELETION_COST: (-i32::from(one.number)).to_string(),
             },
         } });
-        target.change::<Pod>(place, &one.name, &patch).await
+        if !one.routed {
+            patch["metadata"]["labels"] = json!({ names::ROUTED: names::YES });
+            // A hand may have come since it was read.
+            patch["metadata"]["resourceVersion"] = json!(one.resource_version);
+        }
+        match target.change::<Pod>(place, &one.name, &patch).await {
+            // It is looked at again, and taken in then.
+            Ok(_) | Err(Error::Stale { .. }) => Ok(()),
+            Err(other) => Err(other),
+        }
     }))
     .await
     .map(drop)

@@ -6,7 +6,10 @@ use domain::{
     target::Observed,
 };
 use futures::StreamExt;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+};
 use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
@@ -225,6 +228,58 @@ async fn each_edit_of_either_slots_deployment_is_seen_with_its_hand_and_never_wr
         machine.cluster.edit::<Deployment>(&machine.namespace, &name, undo).await;
         until("it is as it was", async || {
             observed(&machine, &place).await.changed.of(slot).is_none().then_some(())
+        })
+        .await;
+    }
+}
+
+/// A label of a live pod itself: the usual way to take one out of the traffic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_that_a_hand_writes_on_a_pod_is_seen_with_its_hand_and_never_written_over() {
+    let machine = Machine::under("restricted").await;
+    let place = sample::place("labels");
+    let plan = machine.plan(&place, 2);
+    make_live(&machine, Blue, &plan).await;
+    let pods = observed(&machine, &place).await.slots.blue;
+    let clean = pods.iter().all(|one| one.changed.is_none() && one.in_route);
+    assert!(clean, "what controllers write is no hand's: {pods:?}");
+    let name = pods[0].id.clone();
+    let labels = async || machine.cluster.pod(&machine.namespace, &name).await.metadata.labels;
+    let before = labels().await.expect("it has some");
+    let other = "00000000-0000-0000-0000-000000000000";
+
+    for (key, value) in
+        [("pilothouse/routed", "no"), ("pilothouse/release", other), ("pilothouse/maker", other)]
+    {
+        let written = |value: &str| json!({ "metadata": { "labels": { key: value } } });
+        let hand = async {
+            machine.cluster.edit::<Pod>(&machine.namespace, &name, written(value)).await;
+        };
+        let said = seen_by_watching(&machine, &place, key, hand, |seen| {
+            seen.slots.blue.iter().find(|one| one.id == name)?.changed.clone()
+        })
+        .await;
+        println!("{said}");
+        let told = format!("the label {key} is {value}, and was made as {}", before[key]);
+        assert!(said.starts_with(&told) && said.contains(", by kubectl-edit at "), "{said}");
+
+        // As a settled placement does, and as the slot's own rollout does.
+        for claim in [settled(&place, 1), claim(&plan, 1)] {
+            let filled = machine.target.ensure(&claim, Blue, &plan).await;
+            println!("{key}: {filled:?}");
+            assert_eq!(labels().await.expect("some")[key], value, "a hand's is left as it is");
+        }
+        let seen = observed(&machine, &place).await.slots.blue;
+        assert!(seen.iter().all(|one| one.maker == plan.maker), "{seen:?}");
+        assert_eq!(
+            seen.iter().find(|one| one.id == name).expect("there").in_route,
+            key != "pilothouse/routed"
+        );
+
+        machine.cluster.edit::<Pod>(&machine.namespace, &name, written(&before[key])).await;
+        until("it is as it was", async || {
+            let seen = observed(&machine, &place).await.slots.blue;
+            seen.iter().all(|one| one.changed.is_none() && one.in_route).then_some(())
         })
         .await;
     }
