@@ -7,17 +7,17 @@
 
 use super::{
     KubernetesTarget,
-    error::answered,
+    error::{Errors, answered},
     names::{self, Identity},
     quantity,
 };
-use crate::Result;
+use crate::{Error, Result};
 use anyhow::anyhow;
 use domain::{
     id::PlacementId,
     target::{Place, Usage},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use http::Request;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::api::resource::Quantity};
 use kube::{Api, api::ListParams};
@@ -34,6 +34,11 @@ const EVERY: Duration = Duration::from_secs(5);
 const LEFT_ALONE: Duration = Duration::from_secs(60);
 /// Calls at once.
 const AT_ONCE: usize = 8;
+/// How long one namespace, or one node, may take to answer. A kubelet that is away holds nobody up.
+const EACH: Duration = Duration::from_secs(1);
+/// How long a round may take: what came until then is told, and what did not come is not. Less than
+/// who asks each second waits, so a round is never cut off with the figures of an older one.
+const ROUND: Duration = Duration::from_millis(1700);
 
 /// What is remembered from one round to the next.
 #[derive(Debug, Default)]
@@ -74,24 +79,20 @@ pub(super) async fn usage(
     target: &KubernetesTarget,
     places: &[Place],
 ) -> Result<Vec<(PlacementId, Vec<Usage>)>> {
+    let until = tokio::time::Instant::now() + ROUND;
     // A place whose namespace has no name has no pods either.
     let namespaces: BTreeSet<String> =
         places.iter().filter_map(|place| target.namespace(place).ok()).collect();
     // Listed each time: who is gone uses nothing, and a cluster that is away is an error.
     let asked: Vec<_> =
         namespaces.iter().map(|namespace| running(target, namespace.clone())).collect();
-    let running: Vec<Running> = stream::iter(asked)
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<_>>()
-        .await?
-        .into_iter()
-        .flatten()
-        .collect();
+    let late = || target.errors.unreachable(anyhow!("no answer in {ROUND:?}"));
+    let running: Vec<Running> = told(gathered(asked, until).await, namespaces.is_empty(), late)?;
 
     let mut known = target.meter.0.lock().await;
     if known.asked.is_none_or(|asked| asked.elapsed() >= EVERY) {
         known.asked = Some(Instant::now());
-        let figures = figures(target, &mut known.no_metrics, &namespaces, &running).await;
+        let figures = figures(target, &mut known.no_metrics, &namespaces, &running, until).await;
         known.figures = figures;
     }
     let mut used: HashMap<PlacementId, Vec<Usage>> =
@@ -131,10 +132,11 @@ async fn running(target: &KubernetesTarget, namespace: String) -> Result<Vec<Run
     let ours = names::selector_of(target.options.installation);
     let api = Api::<Pod>::namespaced(target.client().clone(), &namespace);
     // As the API server remembers it: no need to disturb its database each second.
-    let listed = api
-        .list(&ListParams::default().labels(&ours).match_any())
-        .await
-        .map_err(|error| target.errors.sorted(error))?;
+    let wanted = ListParams::default().labels(&ours).match_any();
+    let listed = soon(&target.errors, async {
+        api.list(&wanted).await.map_err(|error| target.errors.sorted(error))
+    })
+    .await?;
     let of = |pod: Pod| {
         let identity = Identity::read(pod.metadata.labels.as_ref(), target.options.installation)?;
         let is_up = pod.status.as_ref()?.phase.as_deref() == Some("Running");
@@ -151,30 +153,68 @@ async fn running(target: &KubernetesTarget, namespace: String) -> Result<Vec<Run
     Ok(listed.items.into_iter().filter_map(of).collect())
 }
 
+/// What was answered until then, of at most [`AT_ONCE`] calls at once.
+async fn gathered<T>(calls: Vec<impl Future<Output = T>>, until: tokio::time::Instant) -> Vec<T> {
+    let answers = stream::iter(calls).buffer_unordered(AT_ONCE);
+    answers.take_until(tokio::time::sleep_until(until)).collect().await
+}
+
+/// What some were told: who is refused costs the others nothing. An error where nobody was told
+/// anything.
+fn told<T>(
+    answers: Vec<Result<Vec<T>>>,
+    nobody_asked: bool,
+    late: impl FnOnce() -> Error,
+) -> Result<Vec<T>> {
+    let (mut all, mut answered, mut failed) = (Vec::new(), nobody_asked, None);
+    for answer in answers {
+        match answer {
+            Ok(some) => {
+                answered = true;
+                all.extend(some);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "Nothing is known of what some pods use");
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    if answered { Ok(all) } else { Err(failed.unwrap_or_else(late)) }
+}
+
+/// One of several answers, in time or never.
+async fn soon<T>(errors: &Errors, call: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(EACH, call)
+        .await
+        .unwrap_or_else(|_| Err(errors.unreachable(anyhow!("no answer in {EACH:?}"))))
+}
+
 /// From the first source that answers. None is no error: instances run without figures.
 async fn figures(
     target: &KubernetesTarget,
     no_metrics: &mut Option<Instant>,
     namespaces: &BTreeSet<String>,
     running: &[Running],
+    until: tokio::time::Instant,
 ) -> HashMap<(String, String), Figures> {
+    let late = || target.errors.unreachable(anyhow!("no answer in {ROUND:?}"));
     if no_metrics.is_none_or(|since| since.elapsed() >= LEFT_ALONE) {
-        let asked: Vec<_> =
-            namespaces.iter().map(|namespace| metrics(target, namespace.clone())).collect();
-        let asked: Result<Vec<_>> =
-            stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await;
-        match asked {
+        let asked: Vec<_> = namespaces
+            .iter()
+            .map(|namespace| soon(&target.errors, metrics(target, namespace.clone())))
+            .collect();
+        match told(gathered(asked, until).await, namespaces.is_empty(), late) {
             Ok(found) => {
                 *no_metrics = None;
-                return found.into_iter().flatten().collect();
+                return found.into_iter().collect();
             }
             Err(_) => *no_metrics = Some(Instant::now()),
         }
     }
     let nodes: BTreeSet<&str> = running.iter().filter_map(|one| one.node.as_deref()).collect();
-    let asked: Vec<_> = nodes.into_iter().map(|node| summary(target, node)).collect();
-    let found: Vec<Result<Vec<_>>> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
-    found.into_iter().flatten().flatten().collect()
+    let asked: Vec<_> =
+        nodes.into_iter().map(|node| soon(&target.errors, summary(target, node))).collect();
+    gathered(asked, until).await.into_iter().flatten().flatten().collect()
 }
 
 /// Asks for JSON under a path of the API server.
@@ -342,6 +382,52 @@ pub(super) async fn figured(target: &KubernetesTarget, node: Option<&str>) -> Fi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::{FutureExt, future::pending};
+
+    fn errors() -> Errors {
+        Errors::of("of the tests")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_away_costs_its_own_figures_and_no_round() {
+        let errors = errors();
+        let begun = tokio::time::Instant::now();
+        let node = |figures: Option<u32>| {
+            let answer = async move {
+                match figures {
+                    Some(figures) => Ok(vec![figures]),
+                    None => pending().await,
+                }
+            };
+            soon(&errors, answer).boxed()
+        };
+
+        // More that are away than are asked at once: the last is asked all the same.
+        let away = (0..AT_ONCE).map(|_| node(None));
+        let asked = away.chain([node(Some(7))]).collect();
+        let found = gathered(asked, begun + ROUND).await;
+
+        assert_eq!(found.into_iter().flatten().flatten().collect::<Vec<_>>(), [7]);
+        assert!(begun.elapsed() <= ROUND, "{:?}", begun.elapsed());
+        // Many more: who does not come in time is left out, and the round ends.
+        let begun = tokio::time::Instant::now();
+        let away = (0..AT_ONCE * 4).map(|_| node(None)).collect();
+        assert!(gathered(away, begun + ROUND).await.iter().all(Result::is_err));
+        assert!(begun.elapsed() < ROUND + Duration::from_millis(50), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_namespace_that_is_refused_costs_its_own_figures_only() {
+        let refused = || Err(errors().refused("it may not be read."));
+        let late = || errors().unreachable(anyhow!("late"));
+
+        let some = told(vec![refused(), Ok(vec![1, 2]), Ok(vec![3])], false, late);
+        assert_eq!(some.expect("told"), [1, 2, 3]);
+        let none = told::<u32>(vec![refused(), refused()], false, late);
+        assert!(matches!(none, Err(Error::Refused { .. })), "{none:?}");
+        assert!(matches!(told::<u32>(vec![], false, late), Err(Error::Unreachable { .. })));
+        assert!(told::<u32>(vec![], true, late).expect("nobody was asked").is_empty());
+    }
 
     #[test]
     fn the_metrics_servers_figures_are_summed_over_containers() {
