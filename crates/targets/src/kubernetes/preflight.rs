@@ -2,14 +2,14 @@
 
 use super::{
     KubernetesTarget,
-    check::{self, allocatable, finding},
+    check::{self, finding},
     error::answered,
     names::{FIELD_MANAGER, Identity, Names},
-    objects, quantity,
+    objects,
     room::{self, Asked},
     witness,
 };
-use crate::{Error, Result, docker::gib};
+use crate::{Error, Result};
 use domain::{
     slot::Slot,
     target::{Claim, Finding, Plan, Verdict, is_root},
@@ -17,7 +17,7 @@ use domain::{
 use futures::future::try_join_all;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ConfigMap, LimitRange, Namespace, Node, Pod, ResourceQuota, Secret, Service},
+    core::v1::{ConfigMap, LimitRange, Namespace, Pod, ResourceQuota, Secret, Service},
 };
 use kube::{
     Api,
@@ -39,7 +39,7 @@ pub(super) async fn preflight(
     target.hub.learn(&namespace);
     let slot = live.map_or(Slot::Blue, Slot::other);
     let (there, access, room, names, nodes, accepted) = tokio::join!(
-        there(target, &namespace),
+        there(target, plan, &namespace),
         target.access(&namespace),
         fits(target, plan, live),
         free(target, plan),
@@ -103,13 +103,31 @@ fn user(plan: &Plan) -> Finding {
         (true, true) => {
             finding(question, Verdict::Warn, "it runs as root, which the policy allows")
         }
+        (false, _) if is_word(&user) => finding(
+            question,
+            Verdict::Refuse,
+            format!(
+                "its image names its user by a word ({user}), and the cluster can't tell whether \
+                 that is root, so it would not start it: set the service's user as a number"
+            ),
+        ),
         (false, _) => finding(question, Verdict::Pass, format!("user {user}")),
     }
 }
 
+/// Whether a user is named by something else than a number. Who isn't root must not be, and a node only
+/// knows that of numbers.
+fn is_word(user: &str) -> bool {
+    user.split(':').next().unwrap_or_default().trim().parse::<u64>().is_err()
+}
+
 /// Whether the namespace is there, and what its pods must be like. Where it may not be asked, its
 /// objects tell whether it is there.
-async fn there(target: &KubernetesTarget, namespace: &str) -> Result<(Vec<Finding>, bool)> {
+async fn there(
+    target: &KubernetesTarget,
+    plan: &Plan,
+    namespace: &str,
+) -> Result<(Vec<Finding>, bool)> {
     let question = "Namespace is there";
     let api = Api::<Namespace>::all(target.client().clone());
     match answered(api.get_opt(namespace)).await {
@@ -122,8 +140,7 @@ async fn there(target: &KubernetesTarget, namespace: &str) -> Result<(Vec<Findin
             } else {
                 finding(question, Verdict::Pass, namespace)
             }];
-            let level = level.map_or("none", String::as_str);
-            findings.push(finding("Pod Security level", Verdict::Pass, level));
+            findings.push(security(plan, namespace, level.map_or("none", String::as_str)));
             Ok((findings, !ends))
         }
         Ok(None) => {
@@ -141,6 +158,22 @@ async fn there(target: &KubernetesTarget, namespace: &str) -> Result<(Vec<Findin
             other => Err(other),
         },
     }
+}
+
+/// Whether the namespace's level lets the pods be made, as far as they differ by the plan: all else that
+/// the levels ask for they have anyway. A Deployment that it forbids is taken, and only its pods are not.
+fn security(plan: &Plan, namespace: &str, level: &str) -> Finding {
+    let question = "Pod Security level";
+    // Whom the policy forbids to run as root is told that.
+    if level == "restricted" && plan.root_allowed && is_root(&plan.user()) {
+        let detail = format!(
+            "{namespace} is restricted, where no pod may run as root, and this one would: set \
+             another user, or have whoever administers the cluster give the namespace the level \
+             baseline"
+        );
+        return finding(question, Verdict::Refuse, detail);
+    }
+    finding(question, Verdict::Pass, level)
 }
 
 /// Whether a name that is to be used belongs to somebody else.
@@ -227,44 +260,8 @@ async fn nodes(target: &KubernetesTarget, plan: &Plan) -> Finding {
     let Ok(nodes) = nodes else {
         return finding(question, Verdict::Warn, "nodes may not be listed, so that is not known");
     };
-    let nodes: Vec<&Node> = nodes
-        .iter()
-        .filter(|node| node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true)))
-        .collect();
-    let memory = |node: &&Node| {
-        allocatable(node).and_then(|room| quantity::whole(room.get("memory")?)).unwrap_or(0)
-    };
-    let (need, size) = (plan.limits.memory_bytes, u64::from(plan.size));
-    let largest = nodes.iter().map(memory).max().unwrap_or(0);
-    let (count, plural) = (nodes.len(), if nodes.len() == 1 { "" } else { "s" });
-    if need > largest {
-        let detail = format!(
-            "an instance asks for {}, and the largest of {count} node{plural} that take pods has \
-             {}: lower the memory limit, or use a larger node",
-            gib(need),
-            gib(largest)
-        );
-        return finding(question, Verdict::Refuse, detail);
-    }
-    let Ok(pods) = pods else {
-        let detail = format!(
-            "the largest of {count} node{plural} has {} for an instance of {}; what others use may \
-             not be seen",
-            gib(largest),
-            gib(need)
-        );
-        return finding(question, Verdict::Pass, detail);
-    };
-    let used: u64 = pods.items.iter().filter(|pod| room::counts(pod)).map(room::memory).sum();
-    let free = nodes.iter().map(memory).sum::<u64>().saturating_sub(used);
-    let figures =
-        format!("{} needed, {} free on {count} node{plural}", gib(need * size), gib(free));
-    if need * size > free {
-        // An autoscaler of nodes may bring more: said, and not refused.
-        let detail = format!("{figures}: instances may wait for a node");
-        return finding(question, Verdict::Warn, detail);
-    }
-    finding(question, Verdict::Pass, figures)
+    let pods = pods.ok().map(|listed| listed.items);
+    room::on_nodes(question, &Asked::of(plan), &nodes, pods.as_deref())
 }
 
 /// Whether the API server would take what is to be applied: a dry run of it all.
@@ -316,5 +313,54 @@ async fn dry<K: super::apply::Kind>(
             super::error::sentence(&status.message).trim_end_matches('.')
         ))),
         Err(error) => Err(target.errors.sorted(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::sample;
+
+    fn of_image(image_user: &str, root_allowed: bool) -> Plan {
+        let mut plan = sample::plan(&sample::place("api"), 1);
+        (plan.image_user, plan.root_allowed, plan.spec.user) =
+            (image_user.to_owned(), root_allowed, None);
+        plan
+    }
+
+    #[test]
+    fn an_allowed_root_is_refused_where_the_namespace_is_restricted() {
+        let verdict = |user: &str, allowed: bool, level: &str| {
+            security(&of_image(user, allowed), "shop", level).verdict
+        };
+
+        for root in ["", "root", "0", "0:0"] {
+            let refused = security(&of_image(root, true), "shop", "restricted");
+            assert_eq!(refused.verdict, Verdict::Refuse, "{root}");
+            assert!(refused.detail.starts_with("shop is restricted, "), "{refused:?}");
+            assert_eq!(verdict(root, true, "baseline"), Verdict::Pass);
+            assert_eq!(verdict(root, true, "none"), Verdict::Pass);
+            // The policy refuses it, once.
+            assert_eq!(verdict(root, false, "restricted"), Verdict::Pass);
+            assert_eq!(user(&of_image(root, false)).verdict, Verdict::Refuse);
+        }
+        assert_eq!(verdict("65532", true, "restricted"), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_user_that_is_a_word_is_refused_before_a_node_would_not_start_it() {
+        for word in ["app", "app:app", "nginx:0"] {
+            for allowed in [false, true] {
+                let refused = user(&of_image(word, allowed));
+                assert_eq!(refused.verdict, Verdict::Refuse, "{word}");
+                assert!(refused.detail.contains(&format!("a word ({word})")), "{refused:?}");
+            }
+        }
+        for number in ["1001", "1001:app", "65532:65532"] {
+            assert_eq!(user(&of_image(number, false)).verdict, Verdict::Pass, "{number}");
+        }
+        let mut named = of_image("app", false);
+        named.spec.user = Some(1001);
+        assert_eq!(user(&named).verdict, Verdict::Pass);
     }
 }

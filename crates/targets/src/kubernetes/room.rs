@@ -1,10 +1,13 @@
-//! Whether a slot fits into a namespace's quotas and ranges, with the figures. Pure.
+//! Whether a slot fits into a namespace's quotas and ranges, and onto the nodes, with the figures. Pure.
 
-use super::{check::finding, quantity};
+use super::{
+    check::{allocatable, finding},
+    quantity,
+};
 use crate::docker::gib;
 use domain::target::{Finding, Plan, Verdict};
 use k8s_openapi::{
-    api::core::v1::{LimitRange, Pod, ResourceQuota},
+    api::core::v1::{LimitRange, Node, Pod, ResourceQuota},
     apimachinery::pkg::api::resource::Quantity,
 };
 use std::collections::BTreeMap;
@@ -32,14 +35,9 @@ impl Asked {
 }
 
 /// Whether a pod still takes room.
-pub(super) fn counts(pod: &Pod) -> bool {
+fn counts(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     !matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// The memory that a pod asks its node for.
-pub(super) fn memory(pod: &Pod) -> u64 {
-    of_pod(pod, "requests.memory").unwrap_or(0)
 }
 
 /// What of a quota one pod uses. `None`: nothing that quotas count by pods.
@@ -198,6 +196,111 @@ pub(super) fn in_ranges(question: &str, asked: &Asked, ranges: &[LimitRange]) ->
     vec![finding(question, Verdict::Pass, detail)]
 }
 
+/// Memory in bytes, and thousandths of a core.
+type Room = (u64, u64);
+
+fn spoken_room((memory, cpu): Room) -> String {
+    format!("{} and {}", spoken("memory", memory), spoken("cpu", cpu))
+}
+
+/// Whether some node can take an instance at all, and what the nodes have left where the pods of all
+/// namespaces are known. A node counts if the cluster would put a pod of ours on it.
+pub(super) fn on_nodes(
+    question: &str,
+    asked: &Asked,
+    all: &[Node],
+    pods: Option<&[Pod]>,
+) -> Finding {
+    let nodes: Vec<&Node> = all.iter().filter(|node| keeps_out(node).is_none()).collect();
+    let left_out = left_out(all);
+    if nodes.is_empty() {
+        // Some clusters get nodes when pods wait for one: said, and not refused.
+        let detail = if all.is_empty() {
+            "there is no node: instances wait for one".to_owned()
+        } else {
+            format!("no node takes pods{left_out}: instances wait for one")
+        };
+        return finding(question, Verdict::Warn, detail);
+    }
+    let need = (asked.memory_bytes, asked.cpu_request);
+    let of_slot = (need.0 * asked.size, need.1 * asked.size);
+    let rooms: Vec<Room> = nodes.iter().map(|node| room(node)).collect();
+    let count = format!("{} node{}", nodes.len(), if nodes.len() == 1 { "" } else { "s" });
+    let largest = rooms.iter().copied().max().unwrap_or_default();
+    if !rooms.iter().any(|room| need.0 <= room.0 && need.1 <= room.1) {
+        let detail = format!(
+            "an instance asks for {}, and the largest of {count} that take pods has {}{left_out}: \
+             lower the limits, or use a larger node",
+            spoken_room(need),
+            spoken_room(largest)
+        );
+        return finding(question, Verdict::Refuse, detail);
+    }
+    let Some(pods) = pods else {
+        let detail = format!(
+            "the largest of {count} has {} for an instance of {}{left_out}; what others use may not \
+             be seen",
+            spoken_room(largest),
+            spoken_room(need)
+        );
+        return finding(question, Verdict::Pass, detail);
+    };
+    let names: Vec<_> = nodes.iter().filter_map(|node| node.metadata.name.as_deref()).collect();
+    // Who waits for a node will take room of these too.
+    let here = |pod: &&Pod| {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        counts(pod) && node.is_none_or(|node| names.contains(&node))
+    };
+    let sum =
+        |what: &str| pods.iter().filter(here).filter_map(|pod| of_pod(pod, what)).sum::<u64>();
+    let free = (
+        rooms.iter().map(|room| room.0).sum::<u64>().saturating_sub(sum("requests.memory")),
+        rooms.iter().map(|room| room.1).sum::<u64>().saturating_sub(sum("requests.cpu")),
+    );
+    let figures =
+        format!("{} needed, {} free on {count}{left_out}", spoken_room(of_slot), spoken_room(free));
+    if of_slot.0 > free.0 || of_slot.1 > free.1 {
+        // An autoscaler of nodes may bring more: said, and not refused.
+        let detail = format!("{figures}: instances may wait for a node");
+        return finding(question, Verdict::Warn, detail);
+    }
+    finding(question, Verdict::Pass, figures)
+}
+
+fn room(node: &Node) -> Room {
+    let of = |what: &str, read: fn(&Quantity) -> Option<u64>| read(allocatable(node)?.get(what)?);
+    (of("memory", quantity::whole).unwrap_or(0), of("cpu", quantity::thousandths).unwrap_or(0))
+}
+
+/// Why the cluster puts no pod of ours on a node: they tolerate no taint.
+fn keeps_out(node: &Node) -> Option<&'static str> {
+    let spec = node.spec.as_ref();
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref());
+    let ready = conditions.unwrap_or_default().iter().find(|one| one.type_ == "Ready");
+    if ready.is_none_or(|ready| ready.status != "True") {
+        return Some("not ready");
+    }
+    if spec.is_some_and(|spec| spec.unschedulable == Some(true)) {
+        return Some("cordoned");
+    }
+    let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    let hard = taints.iter().any(|one| matches!(one.effect.as_str(), "NoSchedule" | "NoExecute"));
+    hard.then_some("tainted")
+}
+
+/// Which nodes do not count, in brackets: ` (without 1 not ready, 2 tainted)`.
+fn left_out(all: &[Node]) -> String {
+    let mut why: BTreeMap<&str, u32> = BTreeMap::new();
+    for reason in all.iter().filter_map(keeps_out) {
+        *why.entry(reason).or_default() += 1;
+    }
+    if why.is_empty() {
+        return String::new();
+    }
+    let words: Vec<_> = why.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    format!(" (without {})", words.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,5 +395,96 @@ mod tests {
         let volumes = json!({ "type": "PersistentVolumeClaim", "max": { "storage": "1" } });
         assert_eq!(range(volumes).verdict, Verdict::Pass);
         assert_eq!(in_ranges("q", &ASKED, &[])[0].detail, "there is none");
+    }
+
+    fn node(name: &str, memory: &str, cpu: &str, spec: Value, ready: &str) -> Node {
+        let node = json!({
+            "metadata": { "name": name },
+            "spec": spec,
+            "status": {
+                "allocatable": { "memory": memory, "cpu": cpu },
+                "conditions": [{ "type": "Ready", "status": ready }],
+            },
+        });
+        serde_json::from_value(node).expect("a node")
+    }
+
+    fn on(node: &str) -> Pod {
+        let mut there = pod();
+        there.spec.as_mut().expect("one").node_name = Some(node.to_owned());
+        there
+    }
+
+    #[test]
+    fn nodes_on_which_the_cluster_puts_no_pod_are_no_room() {
+        let tainted = |effect: &str| json!({ "taints": [{ "key": "a", "effect": effect }] });
+        let large = |spec: Value, ready: &str| node("large", "8Gi", "8", spec, ready);
+        let of = |other: Node| {
+            on_nodes(
+                "q",
+                &ASKED,
+                &[node("small", "100Mi", "2", json!({}), "True"), other],
+                Some(&[]),
+            )
+        };
+
+        for (other, why) in [
+            (large(json!({}), "False"), "1 not ready"),
+            (large(json!({}), "Unknown"), "1 not ready"),
+            (large(json!({ "unschedulable": true }), "True"), "1 cordoned"),
+            (large(tainted("NoSchedule"), "True"), "1 tainted"),
+            (large(tainted("NoExecute"), "True"), "1 tainted"),
+        ] {
+            let found = of(other);
+            assert_eq!(found.verdict, Verdict::Warn, "{found:?}");
+            let told = format!(
+                "128 MiB and 0.1 cores needed, 100 MiB and 2 cores free on 1 node (without {why}): \
+                 instances may wait for a node"
+            );
+            assert_eq!(found.detail, told);
+        }
+        assert_eq!(of(large(tainted("PreferNoSchedule"), "True")).verdict, Verdict::Pass);
+        let none = on_nodes("q", &ASKED, &[large(json!({}), "False")], Some(&[]));
+        assert_eq!(none.verdict, Verdict::Warn, "{none:?}");
+        assert!(none.detail.contains("no node takes pods (without 1 not ready)"), "{none:?}");
+    }
+
+    #[test]
+    fn an_instance_must_fit_onto_one_node_by_memory_and_by_cores() {
+        let on = |nodes: &[(&str, &str)]| {
+            let nodes: Vec<_> =
+                nodes.iter().map(|(m, c)| node("n", m, c, json!({}), "True")).collect();
+            on_nodes("q", &ASKED, &nodes, None)
+        };
+
+        assert_eq!(on(&[("64Mi", "50m")]).verdict, Verdict::Pass);
+        // One has the memory and the other the cores.
+        let apart = on(&[("1Gi", "49m"), ("63Mi", "4")]);
+        assert_eq!(apart.verdict, Verdict::Refuse, "{apart:?}");
+        assert!(
+            apart
+                .detail
+                .contains("an instance asks for 64 MiB and 0.05 cores, and the largest of 2"),
+            "{apart:?}"
+        );
+    }
+
+    #[test]
+    fn what_others_asked_these_nodes_for_is_taken_off_memory_and_cores() {
+        let nodes = [
+            node("a", "1Gi", "150m", json!({}), "True"),
+            node("away", "1Gi", "4", json!({}), "False"),
+        ];
+        let with = |pods: &[Pod]| on_nodes("q", &ASKED, &nodes, Some(pods));
+
+        // Two of 50m fit beside one, and not beside two; what runs elsewhere takes nothing here.
+        let fits = with(&[on("a"), on("away"), on("away")]);
+        assert_eq!(fits.verdict, Verdict::Pass, "{fits:?}");
+        assert!(fits.detail.contains("0.1 cores needed") && fits.detail.contains("0.1 cores free"));
+        let full = with(&[on("a"), on("a")]);
+        assert_eq!(full.verdict, Verdict::Warn, "{full:?}");
+        assert!(full.detail.contains("0.05 cores free on 1 node"), "{full:?}");
+        // Who waits for a node takes one too.
+        assert_eq!(with(&[on("a"), pod()]).verdict, Verdict::Warn);
     }
 }

@@ -97,3 +97,37 @@ async fn a_quota_that_fits_one_slot_and_not_two_is_refused_with_its_figures() {
     println!("{said}");
     assert_eq!(machine.served_by(&place).await, Some(Blue));
 }
+
+/// What the cluster would say of pods only, after a Deployment of them was taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_the_namespace_or_its_nodes_would_not_start_is_refused_before_anything_is_begun()
+ {
+    let machine = Machine::under("restricted").await;
+    let place = sample::place("rooted");
+    let refused = async |plan: &Plan| {
+        let findings = machine.target.preflight(plan, None).await.expect("asked");
+        let refused = findings.into_iter().filter(|one| one.verdict == Verdict::Refuse);
+        refused.map(|one| (one.question, one.detail)).collect::<Vec<_>>()
+    };
+    let mut root = machine.root_plan(&place);
+    root.root_allowed = true;
+    let mut word = machine.plan(&place, 1);
+    word.image_user = "app".to_owned();
+
+    let of_root = refused(&root).await;
+    let of_word = refused(&word).await;
+
+    assert_eq!(of_root.len(), 1, "{of_root:?}");
+    assert_eq!(of_root[0].0, "Pod Security level");
+    let (level, namespace) = ("restricted", machine.namespace.as_str());
+    assert!(of_root[0].1.contains(level) && of_root[0].1.contains(namespace), "{of_root:?}");
+    assert_eq!(of_word.len(), 1, "{of_word:?}");
+    assert!(of_word[0].1.contains("as a number"), "{of_word:?}");
+    // It is so: a pod of that root is forbidden by the cluster itself.
+    let said = until("it is told", async || {
+        let said = told(&machine, &root).await;
+        said.contains("Pod Security level").then_some(said)
+    })
+    .await;
+    println!("{said}");
+}
