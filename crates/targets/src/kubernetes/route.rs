@@ -18,8 +18,8 @@ use domain::{
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use kube::ResourceExt;
-use serde_json::json;
-use std::time::Duration;
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 /// How long a write of the route waits until it is followed. What takes longer is seen by a later
@@ -27,6 +27,24 @@ use tokio::time::Instant;
 const FOLLOWED: Duration = Duration::from_millis(1200);
 /// Between two looks whether it is.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How often the preview is written where somebody else writes it in the same moment.
+const LEADS: usize = 3;
+
+/// The write that makes a Service's selector be `wanted` and nothing more: a word that a hand added would
+/// fit no pod, and whoever is verified through it would never pass. `None`: it is.
+fn leading(found: &Service, wanted: &BTreeMap<String, String>) -> Option<Value> {
+    let is = found.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
+    if is == *wanted {
+        return None;
+    }
+    let mut selector: Map<String, Value> = is.into_keys().map(|key| (key, Value::Null)).collect();
+    selector.extend(wanted.iter().map(|(key, value)| (key.clone(), value.as_str().into())));
+    Some(json!({
+        "metadata": { "resourceVersion": found.resource_version() },
+        "spec": { "selector": selector },
+    }))
+}
 
 impl KubernetesTarget {
     /// The active Service, where it is ours. A stranger's is none: who only looks, or shows a claim,
@@ -126,10 +144,8 @@ impl KubernetesTarget {
         place: &Place,
         route: Option<Written>,
     ) -> Result<Active> {
-        let mut annotations = std::collections::BTreeMap::from([(
-            objects::EPOCH.to_owned(),
-            claim.epoch.to_string(),
-        )]);
+        let mut annotations =
+            BTreeMap::from([(objects::EPOCH.to_owned(), claim.epoch.to_string())]);
         let live = route.as_ref().and_then(|route| route.live);
         if let Some(route) = route {
             annotations.insert(active::ROUTE.to_owned(), active::text(&route));
@@ -151,21 +167,28 @@ impl KubernetesTarget {
     pub(super) async fn lead(
         &self,
         place: &Place,
-        preview: Option<Service>,
+        mut preview: Option<Service>,
         slot: Option<Slot>,
     ) -> Result<()> {
         let (name, installation) = (Names::of(place).preview(), self.options.installation);
         let wanted = objects::leads_to(place, installation, slot);
-        let Some(found) = preview else {
-            let none = std::collections::BTreeMap::new();
-            let service = objects::service(place, installation, &name, slot, &none);
-            return self.create::<Service>(place, service).await.map(drop);
-        };
-        if found.spec.as_ref().and_then(|spec| spec.selector.as_ref()) == Some(&wanted) {
-            return Ok(());
+        for _ in 0..LEADS {
+            let Some(found) = &preview else {
+                let none = BTreeMap::new();
+                let service = objects::service(place, installation, &name, slot, &none);
+                return self.create::<Service>(place, service).await.map(drop);
+            };
+            let Some(patch) = leading(found, &wanted) else { return Ok(()) };
+            match self.change::<Service>(place, &name, &patch).await {
+                Ok(_) => return Ok(()),
+                // Somebody wrote it since: what stands there now is read again.
+                Err(Error::Stale { .. }) => {
+                    preview = self.ours(place, self.get::<Service>(place, &name).await?)?;
+                }
+                Err(other) => return Err(other),
+            }
         }
-        let patch = json!({ "spec": { "selector": wanted } });
-        self.change::<Service>(place, &name, &patch).await.map(drop)
+        Err(self.errors.stale(format!("somebody writes the Service {name} again and again.")))
     }
 
     /// There must have been a route.
@@ -350,4 +373,29 @@ pub(super) async fn withdraw(
     let next = Written { live: None, withdrawn: true, host_names: Vec::new(), ..there };
     target.write(claim, place, &active, next, true).await?;
     target.preview(place, None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_a_hand_added_to_the_previews_selector_goes_with_the_next_write() {
+        let wanted = |slot: &str| BTreeMap::from([("slot".to_owned(), slot.to_owned())]);
+        let found = |selector: Value| -> Service {
+            let service = json!({
+                "metadata": { "resourceVersion": "7" },
+                "spec": { "selector": selector },
+            });
+            serde_json::from_value(service).expect("a Service")
+        };
+
+        let patch = leading(&found(json!({ "slot": "blue", "canary": "yes" })), &wanted("blue"));
+        let patch = patch.expect("it leads to nobody");
+        assert_eq!(patch["spec"]["selector"], json!({ "slot": "blue", "canary": null }));
+        assert_eq!(patch["metadata"]["resourceVersion"], "7", "it loses against a newer write");
+
+        assert_eq!(leading(&found(json!({ "slot": "blue" })), &wanted("blue")), None);
+        assert!(leading(&found(Value::Null), &wanted("blue")).is_some());
+    }
 }

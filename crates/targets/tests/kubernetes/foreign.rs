@@ -286,6 +286,29 @@ async fn a_label_that_a_hand_writes_on_a_pod_is_seen_with_its_hand_and_never_wri
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_that_a_hand_added_to_the_previews_selector_keeps_no_later_rollout_from_it() {
+    let machine = Machine::under("restricted").await;
+    let place = sample::place("canary");
+    let (old, new) = (machine.plan(&place, 1), machine.plan(&place, 1));
+    make_live(&machine, Blue, &old).await;
+    let name = format!("{}-preview", place.service);
+    let added = json!({ "spec": { "selector": { "canary": "yes" } } });
+    machine.cluster.patch::<Service>(&machine.namespace, &name, added).await.expect("patched");
+
+    fill(&machine, &claim(&new, 1), Green, &new).await;
+
+    let slot = until("somebody answers behind it", async || {
+        let (_, slot) = machine.cluster.ask(&machine.namespace, &name, "/version").await?;
+        slot
+    })
+    .await;
+    assert_eq!(slot, "green");
+    let services = machine.cluster.api::<Service>(&machine.namespace);
+    let selector = services.get(&name).await.expect("there").spec.expect("one").selector;
+    assert!(!selector.expect("some").contains_key("canary"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_installation_sees_nothing_of_ours_and_takes_no_name_of_ours() {
     let machine = Machine::under("restricted").await;
     let place = sample::place("shared");
