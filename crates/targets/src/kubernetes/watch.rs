@@ -7,7 +7,7 @@
 //! Where the pattern of namespaces has a project or an environment in it, a namespace is watched from
 //! the first call on that names a place in it.
 
-use super::{KubernetesTarget, names};
+use super::{KubernetesTarget, lock, names};
 use crate::Hint;
 use futures::{
     FutureExt, StreamExt,
@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeSet,
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -52,15 +52,18 @@ const LATE: Duration = Duration::from_secs(10);
 pub(super) struct Hub {
     hints: broadcast::Sender<Hint>,
     namespaces: watch::Sender<BTreeSet<String>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Arc<Task>,
 }
+
+/// Who hears, if somebody does.
+type Task = Mutex<Option<JoinHandle<()>>>;
 
 impl Default for Hub {
     fn default() -> Self {
         Self {
             hints: broadcast::Sender::new(BEHIND),
             namespaces: watch::Sender::default(),
-            task: Mutex::default(),
+            task: Arc::default(),
         }
     }
 }
@@ -78,21 +81,44 @@ impl Hub {
     }
 
     fn listen(self: &Arc<Self>, client: &Client, installation: Uuid) -> broadcast::Receiver<Hint> {
-        // Before the first hint can come.
+        let mut task = lock(&self.task);
+        // Before the first hint can come, and never between the last look for listeners and the end.
         let receiver = self.hints.subscribe();
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
             let (hints, namespaces) = (self.hints.clone(), self.namespaces.subscribe());
-            *task = Some(tokio::spawn(hear(client.clone(), installation, namespaces, hints)));
+            let hearing = Hearing { hints, task: Arc::clone(&self.task) };
+            *task = Some(tokio::spawn(hear(client.clone(), installation, namespaces, hearing)));
         }
         receiver
     }
 }
 
+/// Whom it is told to.
+struct Hearing {
+    hints: broadcast::Sender<Hint>,
+    task: Arc<Task>,
+}
+
+impl Hearing {
+    /// False: nobody listens any more, and whoever comes next finds nobody hearing and begins anew.
+    fn tell(&self, hint: Hint) -> bool {
+        self.hints.send(hint).is_ok() || !self.leaves()
+    }
+
+    /// Under the lock of who begins to listen: either he is counted here, or he finds nobody.
+    fn leaves(&self) -> bool {
+        let mut task = lock(&self.task);
+        let nobody = self.hints.receiver_count() == 0;
+        if nobody {
+            *task = None;
+        }
+        nobody
+    }
+}
+
 impl Drop for Hub {
     fn drop(&mut self) {
-        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = task.take() {
+        if let Some(task) = lock(&self.task).take() {
             task.abort();
         }
     }
@@ -127,7 +153,7 @@ async fn hear(
     client: Client,
     installation: Uuid,
     mut namespaces: watch::Receiver<BTreeSet<String>>,
-    hints: broadcast::Sender<Hint>,
+    listeners: Hearing,
 ) {
     let mut heard: SelectAll<BoxStream<'static, Hint>> = SelectAll::new();
     let mut known = BTreeSet::new();
@@ -151,14 +177,13 @@ async fn hear(
                 hint = heard.select_next_some() => hint,
             }
         };
-        if hints.send(hint).is_err() {
-            // Nobody listens: the next one who does begins anew.
+        if !listeners.tell(hint) {
             return;
         }
         // What came in the same moment and says the same is one hint.
         let mut last = hint;
         while let Some(Some(more)) = heard.next().now_or_never() {
-            if more != last && hints.send(more).is_err() {
+            if more != last && !listeners.tell(more) {
                 return;
             }
             last = more;
@@ -285,6 +310,26 @@ mod tests {
         assert_eq!(waits.len(), 40, "it never gives up");
         assert_eq!(waits[..3], [SOON, SOON * 2, SOON * 4]);
         assert!(waits[10..].iter().all(|wait| *wait == LATE));
+    }
+
+    #[tokio::test]
+    async fn who_begins_to_listen_while_the_last_hint_finds_nobody_is_heard_for() {
+        let hub = Hub::default();
+        let listeners = Hearing { hints: hub.hints.clone(), task: Arc::clone(&hub.task) };
+        *lock(&hub.task) = Some(tokio::spawn(futures::future::pending()));
+
+        // The hint finds nobody, and then somebody comes, who sees that there is one who hears.
+        assert!(listeners.hints.send(Hint::All).is_err());
+        let mut comes = hub.hints.subscribe();
+        assert!(!listeners.leaves(), "so he stays");
+        assert!(listeners.tell(Hint::All));
+        assert_eq!(comes.try_recv().expect("told"), Hint::All);
+
+        drop(comes);
+        let hears = lock(&hub.task).as_ref().map(JoinHandle::abort_handle);
+        assert!(!listeners.tell(Hint::All));
+        assert!(lock(&hub.task).is_none(), "the next one finds nobody, and begins anew");
+        hears.expect("there was one").abort();
     }
 
     #[tokio::test]
