@@ -6,6 +6,7 @@
 
 mod kubernetes {
     pub mod cluster;
+    mod dismissed;
     mod foreign;
     mod goodbye;
     pub mod harness;

@@ -9,6 +9,7 @@ use super::{
     names::Names,
     objects,
     observe::arrived,
+    witness,
 };
 use crate::{Error, Makers, Result};
 use anyhow::anyhow;
@@ -303,6 +304,8 @@ pub(super) async fn refresh(
         }
         *next.makers.of_mut(slot) = found.then_some(maker);
     }
+    // A target that was changed comes by here for each of its placements.
+    witness::dismissed(target, place).await;
     if next == there {
         let arriving = !target.has_arrived(place, &active);
         return active.seen(arriving).ok_or_else(|| target.lost());

@@ -51,6 +51,8 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     made: Mutex<HashMap<PlacementId, Instant>>,
+    /// Where no image is named: whose earlier witness is gone (`None`), or could not be removed when.
+    gone: Mutex<HashMap<PlacementId, Option<Instant>>>,
     pods: Mutex<HashMap<PlacementId, String>>,
 }
 
@@ -62,6 +64,7 @@ pub(super) async fn wanted(target: &KubernetesTarget, plan: &Plan) {
     }
     let Some(image) = &target.options.probe_image else {
         asked::wanted(target, &plan.place);
+        dismissed(target, &plan.place).await;
         return;
     };
     let placement = plan.place.placement;
@@ -106,6 +109,31 @@ pub(super) async fn forget(target: &KubernetesTarget, place: &Place) -> Result<(
     lock(&target.probes.made).remove(&place.placement);
     lock(&target.probes.pods).remove(&place.placement);
     lock(&target.moves).remove(&place.placement);
+    lock(&target.probes.gone).remove(&place.placement);
+    remove(target, place).await
+}
+
+/// Takes away, once, what an earlier image made where none is named any more. Never fails: nothing waits
+/// for it, and it is tried again.
+pub(super) async fn dismissed(target: &KubernetesTarget, place: &Place) {
+    if target.options.probe_image.is_some() {
+        return;
+    }
+    let before = lock(&target.probes.gone).get(&place.placement).copied();
+    match before {
+        Some(None) => return,
+        Some(Some(failed)) if failed.elapsed() < AGAIN => return,
+        Some(Some(_)) | None => {}
+    }
+    let removed = remove(target, place).await;
+    if let Err(error) = &removed {
+        tracing::warn!(%error, "The witness that is not wanted any more could not be removed");
+    }
+    lock(&target.probes.gone).insert(place.placement, removed.err().map(|_| Instant::now()));
+}
+
+/// Removes the Deployment of a witness, where it is ours.
+async fn remove(target: &KubernetesTarget, place: &Place) -> Result<()> {
     let there = target.get::<Deployment>(place, &name_of(place)).await?;
     match there {
         Some(there)
