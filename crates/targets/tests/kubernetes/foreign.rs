@@ -235,7 +235,7 @@ async fn each_edit_of_either_slots_deployment_is_seen_with_its_hand_and_never_wr
 
 /// A label of a live pod itself: the usual way to take one out of the traffic.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_label_that_a_hand_writes_on_a_pod_is_seen_with_its_hand_and_never_written_over() {
+async fn a_label_that_a_hand_put_on_a_pod_is_seen_with_its_hand_and_never_written_over() {
     let machine = Machine::under("restricted").await;
     let place = sample::place("labels");
     let plan = machine.plan(&place, 2);
