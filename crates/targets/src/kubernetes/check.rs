@@ -15,8 +15,9 @@ use k8s_openapi::{
 use kube::{Api, api::ListParams};
 use std::collections::BTreeMap;
 
-/// The oldest minor version of Kubernetes 1 that has everything that is used.
-pub(super) const OLDEST: u32 = 28;
+/// The oldest minor version of Kubernetes 1 that has everything that is used: pods that sleep before
+/// they end came with 1.30. An older API server drops that without a word, or refuses it.
+pub(super) const OLDEST: u32 = 30;
 
 /// A finding in three words.
 pub(super) fn finding(
@@ -99,7 +100,7 @@ pub(super) fn is_too_old(facts: &TargetFacts) -> bool {
 fn of_version(version: &Info) -> Finding {
     let question = VERSION;
     let said = version.git_version.trim_start_matches('v');
-    // Some providers write "28+".
+    // Some providers write "30+".
     let digits = |text: &str| text.trim_end_matches('+').parse::<u32>().ok();
     match (digits(&version.major), digits(&version.minor)) {
         (Some(1), Some(minor)) if minor < OLDEST => finding(
@@ -189,9 +190,10 @@ mod tests {
     fn a_cluster_that_is_too_old_is_told_so() {
         let old = of_version(&version("24+", "v1.24.17-eks-1"));
         assert_eq!(old.verdict, Verdict::Refuse);
-        assert!(old.detail.contains("1.24.17-eks-1 is too old: 1.28"), "{old:?}");
+        assert!(old.detail.contains("1.24.17-eks-1 is too old: 1.30"), "{old:?}");
 
-        assert_eq!(of_version(&version("28", "v1.28.0")).verdict, Verdict::Pass);
+        assert_eq!(of_version(&version("29", "v1.29.14")).verdict, Verdict::Refuse);
+        assert_eq!(of_version(&version("30", "v1.30.0")).verdict, Verdict::Pass);
         assert_eq!(of_version(&version("34", "v1.34.4")).verdict, Verdict::Pass);
         assert_eq!(of_version(&version("", "v0.0.0-master")).verdict, Verdict::Warn);
     }

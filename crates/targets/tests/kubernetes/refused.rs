@@ -298,5 +298,5 @@ async fn a_cluster_that_is_too_old_is_told_so_and_asked_nothing_else() {
     assert_eq!(facts.summary, "Kubernetes 1.24.17");
     let [finding] = facts.findings.as_slice() else { panic!("one: {facts:?}") };
     assert_eq!(finding.verdict, Verdict::Refuse);
-    assert!(finding.detail.contains("1.24.17 is too old: 1.28 is the oldest"), "{finding:?}");
+    assert!(finding.detail.contains("1.24.17 is too old: 1.30 is the oldest"), "{finding:?}");
 }
