@@ -342,6 +342,7 @@ async fn note(
     Ok(Some(answers))
 }
 
+/// Whether it answers, and what it says. What is refused there is all of it ([`Target::check`]).
 async fn ask(target: &dyn Target) -> (bool, String) {
     match timeout(CHECK_WITHIN, target.check()).await {
         Ok(Ok(facts)) => {

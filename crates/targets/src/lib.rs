@@ -84,7 +84,8 @@ pub trait Target: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Can it be reached, what is it, what works there. Changes nothing.
+    /// Can it be reached, what is it, what works there. Changes nothing. A finding that refuses says
+    /// that nothing works there; what only some things lack is a warning.
     async fn check(&self) -> Result<TargetFacts>;
 
     /// Asks everything the target knows about `plan` before it is begun. Changes nothing.

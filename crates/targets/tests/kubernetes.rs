@@ -13,6 +13,7 @@ mod kubernetes {
     mod ingress;
     mod reasons;
     mod refused;
+    mod rights;
     mod switching;
     mod witness;
 }

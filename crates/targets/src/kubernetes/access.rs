@@ -101,13 +101,13 @@ const fn in_cluster(need: Need) -> Need {
 /// Everything that is asked of a cluster.
 pub const NEEDS: &[Need] = &[
     need("apps", "deployments", WRITE, "the two slots of a service", "nothing can be rolled out."),
-    need(
+    optional(need(
         "apps",
         "replicasets",
         READ,
-        "why pods are not made",
-        "a slot that stays empty can't say why.",
-    ),
+        "hearing at once that pods are to be made",
+        "that is noticed with the next look only.",
+    )),
     need(
         "",
         "pods",
@@ -115,7 +115,7 @@ pub const NEEDS: &[Need] = &[
         "instances: seen, restarted, removed",
         "instances can neither be seen nor restarted.",
     ),
-    need("", "pods/log", &["get"], "logs of instances", "logs can't be read."),
+    optional(need("", "pods/log", &["get"], "logs of instances", "logs can't be read.")),
     need(
         "",
         "pods/proxy",
@@ -466,6 +466,26 @@ mod tests {
             assert_eq!(attributes(need, "get", "shop").namespace, None, "{need:?}");
             assert!(need.optional, "{need:?}: a namespace must be enough");
         }
+    }
+
+    #[test]
+    fn only_what_a_rollout_does_is_needed_for_one() {
+        let needed: Vec<String> =
+            NEEDS.iter().filter(|need| !need.optional).map(Need::name).collect();
+
+        assert_eq!(
+            needed,
+            [
+                "deployments.apps",
+                "pods",
+                "pods/proxy",
+                "services",
+                "services/proxy",
+                "endpointslices.discovery.k8s.io",
+                "configmaps",
+                "secrets"
+            ]
+        );
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
             format!("no, so preflight can't say whether they have room: {error}"),
         )),
     }
-    findings.extend(of_access(&access?, namespace));
+    findings.extend(of_access(&access?, namespace).into_iter().map(told));
     findings.push(of_figures(figured));
     findings.push(of_witness(target));
     Ok(TargetFacts { summary, cores, memory_bytes, findings })
@@ -95,6 +95,15 @@ const VERSION: &str = "Version is new enough";
 pub(super) fn is_too_old(facts: &TargetFacts) -> bool {
     let refused = |one: &Finding| one.question == VERSION && one.verdict == Verdict::Refuse;
     facts.findings.iter().any(refused)
+}
+
+/// What a rollout needs and does not get is refused by its preflight. The cluster answers all the
+/// same, and what is there goes on.
+fn told(finding: Finding) -> Finding {
+    match finding.verdict {
+        Verdict::Refuse => Finding { verdict: Verdict::Warn, ..finding },
+        Verdict::Pass | Verdict::Warn => finding,
+    }
 }
 
 fn of_version(version: &Info) -> Finding {
