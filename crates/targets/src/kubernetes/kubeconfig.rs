@@ -27,6 +27,17 @@ const FLATTEN: &str =
 /// A sentence that names the piece that is wrong, and what to do.
 pub fn read(text: &str, now: OffsetDateTime) -> Result<CredentialsRead, Wrong> {
     let parsed = parse(text)?;
+    let seen = look_through(&parsed)?;
+    for named in &parsed.auth_infos {
+        if let Some(user) = &named.auth_info {
+            check_time(&named.name, user, now)?;
+        }
+    }
+    Ok(seen)
+}
+
+/// All of it, but for how long it is good.
+fn look_through(parsed: &Kubeconfig) -> Result<CredentialsRead, Wrong> {
     for named in &parsed.clusters {
         if let Some(cluster) = &named.cluster {
             check_cluster(&named.name, cluster)?;
@@ -34,7 +45,7 @@ pub fn read(text: &str, now: OffsetDateTime) -> Result<CredentialsRead, Wrong> {
     }
     for named in &parsed.auth_infos {
         if let Some(user) = &named.auth_info {
-            check_user(&named.name, user, now)?;
+            check_user(&named.name, user)?;
         }
     }
     let mut contexts = Vec::new();
@@ -43,9 +54,9 @@ pub fn read(text: &str, now: OffsetDateTime) -> Result<CredentialsRead, Wrong> {
             return Err(wrong(format!("The context {} says nothing.", quoted(&named.name))));
         };
         check_word("context", name)?;
-        let cluster = find_cluster(&parsed, name, &context.cluster)?;
+        let cluster = find_cluster(parsed, name, &context.cluster)?;
         let user = context.user.as_deref().unwrap_or_default();
-        find_user(&parsed, name, user)?;
+        find_user(parsed, name, user)?;
         contexts.push(ContextRead {
             name: name.clone(),
             server: cluster.server.clone().unwrap_or_default(),
@@ -65,7 +76,7 @@ pub fn read(text: &str, now: OffsetDateTime) -> Result<CredentialsRead, Wrong> {
             contexts.len()
         )));
     }
-    let current = parsed.current_context.filter(|current| !current.is_empty());
+    let current = parsed.current_context.clone().filter(|current| !current.is_empty());
     if let Some(current) = &current
         && !contexts.iter().any(|context| context.name == *current)
     {
@@ -77,7 +88,8 @@ pub fn read(text: &str, now: OffsetDateTime) -> Result<CredentialsRead, Wrong> {
     Ok(CredentialsRead { contexts, current })
 }
 
-/// How the cluster of a context is reached, after the same look.
+/// How the cluster of a context is reached, after the same look. Of those in the file only the user
+/// of the context must still be good: what expires beside it takes no target away.
 ///
 /// # Errors
 ///
@@ -87,7 +99,8 @@ pub async fn config(
     context: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<kube::Config, Wrong> {
-    let seen = read(text, now)?;
+    let parsed = parse(text)?;
+    let seen = look_through(&parsed)?;
     let chosen = match context {
         Some(wanted) => seen.contexts.iter().find(|context| context.name == wanted),
         None => seen.first(None),
@@ -98,9 +111,10 @@ pub async fn config(
             quoted(context.unwrap_or_default())
         ))
     })?;
+    check_time(&chosen.user, find_user(&parsed, &chosen.name, &chosen.user)?, now)?;
     let options =
         KubeConfigOptions { context: Some(chosen.name.clone()), cluster: None, user: None };
-    let mut config = kube::Config::from_custom_kubeconfig(parse(text)?, &options)
+    let mut config = kube::Config::from_custom_kubeconfig(parsed, &options)
         .await
         .map_err(|error| wrong(format!("The kubeconfig can not be used: {error}.")))?;
     // Neither the file's, which has none, nor one of our own surroundings.
@@ -233,7 +247,7 @@ fn check_cluster(name: &str, cluster: &Cluster) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn check_user(name: &str, user: &AuthInfo, now: OffsetDateTime) -> Result<(), Wrong> {
+fn check_user(name: &str, user: &AuthInfo) -> Result<(), Wrong> {
     let of = format!("of the user {}", quoted(name));
     if user.exec.is_some() {
         return Err(wrong(format!(
@@ -261,12 +275,9 @@ fn check_user(name: &str, user: &AuthInfo, now: OffsetDateTime) -> Result<(), Wr
     let text = |piece: &str| written.get(piece).and_then(serde_json::Value::as_str);
     match (&user.client_certificate_data, text("client-key-data")) {
         (Some(data), Some(key)) => {
-            let found = pem(data, "CERTIFICATE")
+            pem(data, "CERTIFICATE")
                 .ok_or_else(|| no_pem("client-certificate-data", &of, "certificate"))?;
             pem(key, "PRIVATE KEY").ok_or_else(|| no_pem("client-key-data", &of, "private key"))?;
-            if let Some(until) = certificate::good_until(&found).filter(|until| *until <= now) {
-                return Err(expired(&format!("The client certificate {of}"), until));
-            }
         }
         (Some(_), None) => {
             return Err(wrong(format!("client-key-data {of} is missing beside its certificate.")));
@@ -276,9 +287,6 @@ fn check_user(name: &str, user: &AuthInfo, now: OffsetDateTime) -> Result<(), Wr
         }
         (None, None) => {}
     }
-    if let Some(until) = text("token").and_then(token_until).filter(|until| *until <= now) {
-        return Err(expired(&format!("The token {of}"), until));
-    }
     let says_who =
         text("token").is_some() || text("password").is_some() || text("client-key-data").is_some();
     if !says_who {
@@ -286,6 +294,23 @@ fn check_user(name: &str, user: &AuthInfo, now: OffsetDateTime) -> Result<(), Wr
             "The kubeconfig has nothing by which the cluster would know us {of}: no token and no \
              client certificate. “kubectl config view” leaves them out; add --raw."
         )));
+    }
+    Ok(())
+}
+
+/// Whether a user's certificate and token are still good.
+fn check_time(name: &str, user: &AuthInfo, now: OffsetDateTime) -> Result<(), Wrong> {
+    let of = format!("of the user {}", quoted(name));
+    let certificate = user.client_certificate_data.as_deref();
+    let certificate = certificate.and_then(|data| pem(data, "CERTIFICATE"));
+    let until = certificate.and_then(|found| certificate::good_until(&found));
+    if let Some(until) = until.filter(|until| *until <= now) {
+        return Err(expired(&format!("The client certificate {of}"), until));
+    }
+    let written = serde_json::to_value(user).unwrap_or_default();
+    let token = written.get("token").and_then(serde_json::Value::as_str);
+    if let Some(until) = token.and_then(token_until).filter(|until| *until <= now) {
+        return Err(expired(&format!("The token {of}"), until));
     }
     Ok(())
 }

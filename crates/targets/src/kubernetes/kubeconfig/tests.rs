@@ -153,12 +153,29 @@ fn what_has_expired_is_told_with_its_day() {
     assert!(why.contains("client certificate") && why.contains("2026-03-01"), "{why}");
     read(&file(SERVER, &user(12)), NOW).expect("good until December");
 
-    let token = |until: i64| {
-        let says = format!("{{\"exp\":{until}}}");
-        let says = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(says);
-        format!("token: a.{says}.b")
-    };
-    let why = refused(&file(SERVER, &token(NOW.unix_timestamp() - 1)));
+    let why = refused(&file(SERVER, &token_until(NOW.unix_timestamp() - 1)));
     assert!(why.contains("The token") && why.contains("2026-11-21"), "{why}");
-    read(&file(SERVER, &token(NOW.unix_timestamp() + 60)), NOW).expect("good for a minute");
+    read(&file(SERVER, &token_until(NOW.unix_timestamp() + 60)), NOW).expect("good for a minute");
+}
+
+/// A token that says how long it is good.
+fn token_until(until: i64) -> String {
+    let says = format!("{{\"exp\":{until}}}");
+    let says = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(says);
+    format!("token: a.{says}.b")
+}
+
+#[tokio::test]
+async fn of_what_is_stored_only_the_user_of_the_context_must_be_good() {
+    let over = token_until(NOW.unix_timestamp() - 1);
+    let text = file(SERVER, TOKEN)
+        .replace("users:\n", &format!("users:\n- name: other\n  user: {{{over}}}\n"))
+        .replace("contexts:\n", "contexts:\n- name: old\n  context: {cluster: c1, user: other}\n");
+
+    config(&text, Some("staging"), NOW).await.expect("its own user is good");
+    config(&text, None, NOW).await.expect("so is that of the current context");
+    let why = config(&text, Some("old"), NOW).await.expect_err("over").0;
+    assert!(why.contains("of the user “other” was good until 2026-11-21"), "{why}");
+    // Who pastes it anew can leave it out.
+    assert!(refused(&text).contains("of the user “other”"));
 }
