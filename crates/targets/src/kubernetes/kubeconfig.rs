@@ -207,22 +207,23 @@ fn check_cluster(name: &str, cluster: &Cluster) -> Result<(), Wrong> {
     if server.is_empty() {
         return Err(wrong(format!("The server {of} is missing.")));
     }
-    let url: http::Uri = server.parse().map_err(|_| {
+    // First of all, and what is no address is never repeated: a password may be somewhere in it.
+    let parsed = server.parse::<http::Uri>().ok();
+    let authority = parsed.as_ref().map(|url| url.authority().map_or("", |it| it.as_str()));
+    if authority.unwrap_or(server).contains('@') {
+        return Err(wrong(format!(
+            "The server {of} has a user name or a password in its address. Leave it out."
+        )));
+    }
+    let url = parsed.ok_or_else(|| {
         wrong(format!(
-            "The server {of} is no address: {}. It looks like https://cluster.example.org:6443.",
-            quoted(server)
+            "The server {of} is no address. It looks like https://cluster.example.org:6443."
         ))
     })?;
     if url.scheme_str() != Some("https") || url.host().is_none_or(str::is_empty) {
+        let host = url.host().map_or(String::new(), |host| format!(", on {},", quoted(host)));
         return Err(wrong(format!(
-            "The server {of} is {}, and must begin with https://: what is sent there are \
-             credentials.",
-            quoted(server)
-        )));
-    }
-    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(wrong(format!(
-            "The server {of} has a user name or a password in its address. Leave it out."
+            "The server {of}{host} must begin with https://: what is sent there are credentials."
         )));
     }
     if cluster.insecure_skip_tls_verify == Some(true) {
