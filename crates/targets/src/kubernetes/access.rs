@@ -76,9 +76,12 @@ impl Granted {
     }
 }
 
-/// To make, change and remove what is ours.
+/// To make, change and remove what is ours, and to hear of it.
 const WRITE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
-const READ: &[&str] = &["get", "list", "watch"];
+/// The same of what nobody listens to.
+const KEEP: &[&str] = &["get", "list", "create", "patch", "delete"];
+/// What is found by its labels, and never asked for by name.
+const FOLLOW: &[&str] = &["list", "watch"];
 
 const fn need(
     group: &'static str,
@@ -104,7 +107,7 @@ pub const NEEDS: &[Need] = &[
     optional(need(
         "apps",
         "replicasets",
-        READ,
+        FOLLOW,
         "hearing at once that pods are to be made",
         "that is noticed with the next look only.",
     )),
@@ -134,36 +137,36 @@ pub const NEEDS: &[Need] = &[
     need(
         "discovery.k8s.io",
         "endpointslices",
-        READ,
+        FOLLOW,
         "who gets the traffic",
         "a switch can't be confirmed.",
     ),
-    need("", "configmaps", WRITE, "variables of instances", "nothing can be rolled out."),
+    need("", "configmaps", KEEP, "variables of instances", "nothing can be rolled out."),
     need(
         "",
         "secrets",
-        WRITE,
+        KEEP,
         "secret variables, and the login by which images are fetched",
         "nothing can be rolled out.",
     ),
     optional(need(
         "",
         "events",
-        READ,
+        FOLLOW,
         "why a pod does not come up",
         "reasons are shorter: an image that can't be pulled, say, without why.",
     )),
     optional(need(
         "",
         "resourcequotas",
-        &["get", "list"],
+        &["list"],
         "whether both slots fit into the namespace's quota",
         "preflight can't say whether the quota holds both slots.",
     )),
     optional(need(
         "",
         "limitranges",
-        &["get", "list"],
+        &["list"],
         "whether limits fit the namespace's range",
         "preflight can't say whether limits are within the namespace's range.",
     )),
@@ -177,16 +180,30 @@ pub const NEEDS: &[Need] = &[
     optional(need(
         "metrics.k8s.io",
         "pods",
-        &["get", "list"],
+        &["list"],
         "CPU and memory of instances",
         "CPU and memory are read from the kubelets, where that is allowed.",
     )),
     in_cluster(need(
         "",
+        "namespaces",
+        &["list"],
+        "offering patterns of namespaces by those that are there",
+        "namespaces are asked for by their names, and none is offered.",
+    )),
+    in_cluster(need(
+        "",
         "nodes",
-        &["get", "list"],
+        &["list"],
         "cores, memory and room of the nodes",
         "preflight can't say whether the nodes have room.",
+    )),
+    in_cluster(need(
+        "",
+        "pods",
+        &["list"],
+        "what all pods together use of the nodes",
+        "preflight can't say what the nodes have left, only how large they are.",
     )),
     in_cluster(need(
         "",
@@ -311,7 +328,8 @@ pub fn role_yaml_of(needs: &[Need], namespace: &str, subject: &str) -> String {
     yaml += &role("Role", Some(namespace), of(Where::Namespace));
     yaml += "---\n";
     yaml += &binding("Role", Some(namespace), subject);
-    yaml += "---\n# May be left out: room of the nodes, and figures without a metrics server.\n";
+    yaml += "---\n# May be left out: which namespaces there are, room of the nodes, and figures without a \
+             metrics server.\n";
     yaml += &role("ClusterRole", None, of(Where::Cluster));
     yaml += "---\n";
     yaml += &binding("ClusterRole", None, subject);
@@ -466,6 +484,30 @@ mod tests {
             assert_eq!(attributes(need, "get", "shop").namespace, None, "{need:?}");
             assert!(need.optional, "{need:?}: a namespace must be enough");
         }
+    }
+
+    #[test]
+    fn what_only_helps_is_in_the_clusters_part_of_the_role() {
+        let yaml = role_yaml("shop-staging", "robot");
+
+        let (of_namespace, of_cluster) = yaml.split_once("kind: ClusterRole\n").expect("both");
+
+        let rule = "resources: [\"namespaces\", \"nodes\", \"pods\"]\n    verbs: [\"list\"]";
+        assert!(of_cluster.contains(rule), "{of_cluster}");
+        assert!(of_cluster.contains("resources: [\"nodes/proxy\"]"), "{of_cluster}");
+        assert!(!of_namespace.contains("\"nodes"), "{of_namespace}");
+    }
+
+    #[test]
+    fn nobody_reads_secrets_as_they_change() {
+        let verbs = |resource: &str| {
+            let of_it = NEEDS.iter().filter(move |need| need.resource == resource);
+            of_it.flat_map(|need| need.verbs.iter().copied()).collect::<Vec<_>>()
+        };
+
+        assert!(!verbs("secrets").contains(&"watch"));
+        assert!(!verbs("configmaps").contains(&"watch"));
+        assert_eq!(verbs("events"), ["list", "watch"]);
     }
 
     #[test]
