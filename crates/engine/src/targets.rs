@@ -10,7 +10,11 @@ use anyhow::Context as _;
 use domain::{
     history::{Deed, Subject},
     id::{PlacementId, TargetId},
-    target::{Verdict, cluster::sealed_about},
+    namespace::NamespacePattern,
+    target::{
+        Verdict,
+        cluster::{Home, sealed_about},
+    },
 };
 use futures::{StreamExt, future};
 use std::{
@@ -176,14 +180,7 @@ impl Targets {
         let cluster = known.cluster().context("This machine is checked by itself.")?;
         let homes = store::targets::homes(&mut conn, id).await?;
         drop(conn);
-        let mut used = Vec::new();
-        for home in homes.iter().filter(|home| home.is_here) {
-            if let Ok(namespace) = cluster.namespaces.fill(&home.project, &home.environment)
-                && !used.contains(&namespace)
-            {
-                used.push(namespace);
-            }
-        }
+        let used = used(&homes, &cluster.namespaces);
         let looked = async {
             let elsewhere = self.elsewhere()?;
             let plain = self.unseal(id, cluster)?;
@@ -208,6 +205,21 @@ impl Targets {
                 .to_owned()
         })
     }
+}
+
+/// The namespaces of those who live there. Where nobody does yet, of those who could: what they need
+/// has to be granted first.
+fn used(homes: &[Home], pattern: &NamespacePattern) -> Vec<String> {
+    let somebody = homes.iter().any(|home| home.is_here);
+    let mut used = Vec::new();
+    for home in homes.iter().filter(|home| home.is_here || !somebody) {
+        if let Ok(namespace) = pattern.fill(&home.project, &home.environment)
+            && !used.contains(&namespace)
+        {
+            used.push(namespace);
+        }
+    }
+    used
 }
 
 fn reached<'a>(
@@ -354,5 +366,30 @@ async fn ask(target: &dyn Target) -> (bool, String) {
         }
         Ok(Err(error)) => (false, chain(&error)),
         Err(_) => (false, format!("It did not answer in {} s.", CHECK_WITHIN.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_anybody_lives_there_it_is_asked_where_all_would() {
+        let home = |project: &str, environment: &str, is_here| Home {
+            project: project.parse().expect("a name"),
+            environment: environment.parse().expect("a name"),
+            is_here,
+        };
+        let pattern = "{environment}".parse().expect("a pattern");
+        let mut homes = [
+            home("shop", "staging", false),
+            home("blog", "staging", false),
+            home("shop", "production", false),
+        ];
+
+        assert_eq!(used(&homes, &pattern), ["staging", "production"]);
+        homes[2].is_here = true;
+        assert_eq!(used(&homes, &pattern), ["production"]);
+        assert_eq!(used(&[], &pattern), Vec::<String>::new());
     }
 }

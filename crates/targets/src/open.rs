@@ -24,7 +24,7 @@ pub struct Reached<'a> {
     pub probe_image: Option<&'a ImageReference>,
     /// `None`: nothing comes in from outside.
     pub entrance: Option<&'a Entrance>,
-    /// Namespaces in which it is asked what may be done, besides those that are found.
+    /// Namespaces in which it is asked what may be done. Empty: the one that the credentials name.
     pub used: &'a [String],
 }
 

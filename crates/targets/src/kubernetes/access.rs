@@ -12,7 +12,7 @@ use kube::{Api, api::PostParams};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Reviews that are asked for at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 48;
 
 /// Where a right is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,23 +238,47 @@ impl KubernetesTarget {
     /// When the API server can not be asked.
     pub async fn access(&self, namespace: &str) -> Result<Vec<Granted>> {
         let needs = needs(self.entrance.is_some());
+        self.review(needs.into_iter().map(|need| (namespace, need)).collect()).await
+    }
+
+    /// The same of several namespaces, side by side, with the namespace of each; then of the whole
+    /// cluster, once.
+    pub(super) async fn access_in(
+        &self,
+        namespaces: &[String],
+    ) -> Result<Vec<(Option<String>, Granted)>> {
+        let needs = needs(self.entrance.is_some());
+        let of = |place| needs.iter().copied().filter(move |need: &Need| need.place == place);
         let mut asked = Vec::new();
-        for (index, need) in needs.iter().enumerate() {
+        for namespace in namespaces {
+            asked.extend(of(Where::Namespace).map(|need| (namespace.as_str(), need)));
+        }
+        asked.extend(of(Where::Cluster).map(|need| ("", need)));
+        let places: Vec<Option<String>> = asked
+            .iter()
+            .map(|(namespace, need)| {
+                (need.place == Where::Namespace).then(|| (*namespace).to_owned())
+            })
+            .collect();
+        Ok(places.into_iter().zip(self.review(asked).await?).collect())
+    }
+
+    /// Asks for each verb of each need in its namespace. The answers come in the same order.
+    async fn review(&self, needs: Vec<(&str, Need)>) -> Result<Vec<Granted>> {
+        let mut asked = Vec::new();
+        for (index, (namespace, need)) in needs.iter().enumerate() {
             for verb in need.verbs {
                 asked.push(self.is_granted(index, verb, attributes(need, verb, namespace)));
             }
         }
         let answers: Vec<(usize, &'static str, bool)> =
             stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
-        let missing = |index| {
-            let of_it = answers.iter().filter(move |(of, _, allowed)| *of == index && !allowed);
-            of_it.map(|(_, verb, _)| *verb).collect()
-        };
-        Ok(needs
-            .iter()
-            .enumerate()
-            .map(|(index, need)| Granted { need: *need, missing: missing(index) })
-            .collect())
+        let mut granted: Vec<Granted> =
+            needs.into_iter().map(|(_, need)| Granted { need, missing: Vec::new() }).collect();
+        for (index, verb, _) in answers.into_iter().filter(|(_, _, allowed)| !allowed) {
+            granted[index].missing.push(verb);
+        }
+        Ok(granted)
     }
 
     async fn is_granted(
@@ -317,18 +341,22 @@ fn attributes(need: &Need, verb: &str, namespace: &str) -> ResourceAttributes {
 /// `namespace`, as YAML for `kubectl apply -f`. The cluster's part comes last, and may be left out.
 #[must_use]
 pub fn role_yaml(namespace: &str, subject: &str) -> String {
-    role_yaml_of(NEEDS, namespace, subject)
+    role_yaml_of(NEEDS, &[namespace], subject)
 }
 
-/// The same of some needs.
+/// The same of some needs, in several namespaces.
 #[must_use]
-pub fn role_yaml_of(needs: &[Need], namespace: &str, subject: &str) -> String {
+pub fn role_yaml_of(needs: &[Need], namespaces: &[&str], subject: &str) -> String {
     let of = |place| needs.iter().filter(move |need| need.place == place);
-    let mut yaml = String::from("# What Pilothouse needs in this namespace, and nothing more.\n");
-    yaml += &role("Role", Some(namespace), of(Where::Namespace));
-    yaml += "---\n";
-    yaml += &binding("Role", Some(namespace), subject);
-    yaml += "---\n# May be left out: which namespaces there are, room of the nodes, and figures without a \
+    let mut yaml = String::new();
+    for namespace in namespaces {
+        let _ = writeln!(yaml, "# What Pilothouse needs in {namespace}, and nothing more.");
+        yaml += &role("Role", Some(namespace), of(Where::Namespace));
+        yaml += "---\n";
+        yaml += &binding("Role", Some(namespace), subject);
+        yaml += "---\n";
+    }
+    yaml += "# May be left out: which namespaces there are, room of the nodes, and figures without a \
              metrics server.\n";
     yaml += &role("ClusterRole", None, of(Where::Cluster));
     yaml += "---\n";
@@ -437,7 +465,7 @@ mod tests {
 
     #[test]
     fn the_way_in_is_in_the_role_only_where_there_is_one() {
-        let role = |entrance| role_yaml_of(&needs(entrance), "shop", "robot");
+        let role = |entrance| role_yaml_of(&needs(entrance), &["shop"], "robot");
 
         assert!(!role(false).contains("ingresses"));
         assert_eq!(role(false), role_yaml("shop", "robot"));
@@ -484,6 +512,32 @@ mod tests {
             assert_eq!(attributes(need, "get", "shop").namespace, None, "{need:?}");
             assert!(need.optional, "{need:?}: a namespace must be enough");
         }
+    }
+
+    #[test]
+    fn each_namespace_has_its_role_and_the_cluster_has_one() {
+        let yaml = role_yaml_of(NEEDS, &["shop-staging", "shop-production"], "robot");
+
+        let heads: Vec<String> = yaml
+            .split("---\n")
+            .map(|document| {
+                let lines = || document.lines().map(str::trim);
+                let kind = lines().find_map(|line| line.strip_prefix("kind: "));
+                let namespace = lines().find_map(|line| line.strip_prefix("namespace: "));
+                format!("{} {}", kind.unwrap_or_default(), namespace.unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(
+            heads,
+            [
+                "Role \"shop-staging\"",
+                "RoleBinding \"shop-staging\"",
+                "Role \"shop-production\"",
+                "RoleBinding \"shop-production\"",
+                "ClusterRole ",
+                "ClusterRoleBinding "
+            ]
+        );
     }
 
     #[test]

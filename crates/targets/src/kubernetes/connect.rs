@@ -6,7 +6,7 @@
 
 use super::{
     KubernetesTarget, Options,
-    access::{self, Granted, Where, role_yaml_of},
+    access::{self, Granted, role_yaml_of},
     check, kubeconfig,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::target::{
-    TargetFacts,
+    TargetFacts, Verdict,
     cluster::{ClusterSeen, MOST_NAMESPACES, Need},
 };
 use k8s_openapi::api::core::v1::Namespace;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 const HTTPS: u16 = 443;
 
 /// The most namespaces in which it is asked what may be done.
-const ASKED: usize = 4;
+const ASKED: usize = 8;
 
 /// Opens clusters for one installation.
 #[derive(Clone, Debug)]
@@ -97,58 +97,76 @@ impl Open for Clusters {
             let TargetFacts { summary, findings, .. } = facts;
             return Ok(ClusterSeen { summary, findings, ..ClusterSeen::default() });
         }
-        let namespaces = namespaces(&target).await;
-        let subject = target.subject().await.unwrap_or_default();
-        let asked = asked_about(reached, namespaces.as_deref());
-        let mut needs: Vec<Need> = Vec::new();
-        for namespace in &asked {
-            let granted = target.access(namespace).await.map_err(|error| said(&error))?;
-            for one in granted.iter().map(|one| need(namespace, one)) {
-                // What is needed of the whole cluster is the same for each of its namespaces.
-                if !needs.contains(&one) {
-                    needs.push(one);
-                }
-            }
+        let (namespaces, subject) = tokio::join!(namespaces(&target), target.subject());
+        let own = target.client().default_namespace();
+        let mut asked = asked_about(reached.used, namespaces.as_deref(), own);
+        let mut findings = facts.findings;
+        if asked.len() > ASKED {
+            findings.push(check::finding(
+                "Namespaces",
+                Verdict::Warn,
+                format!(
+                    "rights are asked for in {ASKED} of {}; preflight asks in each",
+                    asked.len()
+                ),
+            ));
+            asked.truncate(ASKED);
         }
-        let wanted = access::needs(reached.entrance.is_some());
-        let role = asked
-            .first()
-            .map_or(String::new(), |namespace| role_yaml_of(&wanted, namespace, &subject));
-        let looked_for = match &namespaces {
-            Some(_) => Vec::new(),
-            None => looked_for(&target, &asked).await,
+        let looked_for = async {
+            match &namespaces {
+                Some(_) => Vec::new(),
+                None => looked_for(&target, &asked).await,
+            }
         };
+        let (granted, looked_for) = tokio::join!(target.access_in(&asked), looked_for);
+        let granted = granted.map_err(|error| said(&error))?;
+        let needs: Vec<Need> =
+            granted.into_iter().map(|(namespace, one)| need(namespace, &one)).collect();
+        let wanted = access::needs(reached.entrance.is_some());
+        // Bound to nobody it would be of no use.
+        let role = subject.map_or(String::new(), |subject| {
+            role_yaml_of(&wanted, &lacking(&asked, &needs), &subject)
+        });
         Ok(ClusterSeen {
             summary: facts.summary,
             namespaces,
             looked_for,
             homes: Vec::new(),
-            findings: facts.findings,
+            findings,
             needs,
             role,
         })
     }
 }
 
-/// In which namespaces it is asked what may be done: where services live or would live, else one that
-/// is there.
-fn asked_about(reached: &Reached<'_>, there: Option<&[String]>) -> Vec<String> {
-    let mut asked = reached.used.to_vec();
-    asked.truncate(ASKED);
-    let own = |name: &&String| !name.starts_with("kube-");
-    if asked.is_empty()
-        && let Some(one) = there.and_then(|there| there.iter().find(own))
-    {
-        asked.push(one.clone());
+/// In which namespaces it is asked what may be done: where services live or would live, those that are
+/// there first; else in the one that the credentials themselves name.
+fn asked_about(used: &[String], there: Option<&[String]>, own: &str) -> Vec<String> {
+    let mut asked = used.to_vec();
+    asked.sort_by_key(|name| there.is_some_and(|there| !there.contains(name)));
+    if asked.is_empty() {
+        asked.push(own.to_owned());
     }
     asked
 }
 
-fn need(namespace: &str, granted: &Granted) -> Need {
+/// Those of them that need a role: where something is missing. If that is nowhere, what all of them
+/// have to keep.
+fn lacking<'a>(asked: &'a [String], needs: &[Need]) -> Vec<&'a str> {
+    let lacks = |name: &&String| {
+        let of_it = |need: &&Need| need.namespace.as_ref() == Some(*name);
+        needs.iter().filter(of_it).any(|need| !need.missing.is_empty())
+    };
+    let lacking: Vec<&str> = asked.iter().filter(lacks).map(String::as_str).collect();
+    if lacking.is_empty() { asked.iter().map(String::as_str).collect() } else { lacking }
+}
+
+/// `namespace`: `None` in the whole cluster.
+fn need(namespace: Option<String>, granted: &Granted) -> Need {
     let need = granted.need;
     let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
     Need {
-        namespace: (need.place == Where::Namespace).then(|| namespace.to_owned()),
+        namespace,
         on: need.name(),
         verbs: words(need.verbs),
         missing: words(&granted.missing),
@@ -189,5 +207,38 @@ fn said(error: &crate::Error) -> String {
             format!("{target} can't be reached: {source:#}")
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::NEEDS, *};
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn it_is_asked_where_services_live_and_else_where_the_credentials_lead() {
+        let used = names(&["shop-staging", "shop-production"]);
+        let there = names(&["default", "shop-production"]);
+
+        assert_eq!(asked_about(&used, None, "ci"), used);
+        let first = names(&["shop-production", "shop-staging"]);
+        assert_eq!(asked_about(&used, Some(&there), "ci"), first);
+        assert_eq!(asked_about(&[], Some(&there), "ci"), ["ci"]);
+    }
+
+    #[test]
+    fn a_role_is_printed_for_each_namespace_that_lacks_something() {
+        let asked = names(&["a", "b", "c"]);
+        let missing = |namespace: &str, missing: Vec<&'static str>| {
+            need(Some(namespace.to_owned()), &Granted { need: NEEDS[0], missing })
+        };
+        let whole = [missing("a", vec![]), missing("b", vec![]), missing("c", vec![])];
+        let some = [missing("a", vec!["get"]), missing("b", vec![]), missing("c", vec!["list"])];
+
+        assert_eq!(lacking(&asked, &some), ["a", "c"]);
+        assert_eq!(lacking(&asked, &whole), ["a", "b", "c"]);
     }
 }

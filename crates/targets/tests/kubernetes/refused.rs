@@ -85,7 +85,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// A kubeconfig that stands alone. What is JSON is YAML.
-fn kubeconfig(server: &str, authority: &[u8], user: &Value) -> String {
+pub fn kubeconfig(server: &str, authority: &[u8], user: &Value) -> String {
     json!({
         "apiVersion": "v1",
         "kind": "Config",
