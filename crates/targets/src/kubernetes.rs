@@ -142,6 +142,7 @@ pub struct KubernetesTarget {
     /// Without retries: for requests to services, of which every answer counts.
     asking: Client,
     errors: Errors,
+    reviewed: check::Reviewed,
     /// The move of the traffic that was seen to be followed last. Losing it costs one look more.
     arrived: Mutex<HashMap<PlacementId, (String, i64)>>,
     hub: Arc<watch::Hub>,
@@ -186,6 +187,7 @@ impl KubernetesTarget {
             client,
             asking,
             errors,
+            reviewed: check::Reviewed::default(),
             arrived: Mutex::default(),
             hub: Arc::default(),
             meter: usage::Meter::default(),

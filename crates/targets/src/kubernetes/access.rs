@@ -231,14 +231,16 @@ pub fn needs(entrance: bool) -> Vec<Need> {
 
 impl KubernetesTarget {
     /// Which of [`needs`] are granted to us in `namespace`, in their order. An empty name asks for
-    /// all namespaces at once.
+    /// those of the whole cluster only: in all namespaces at once nobody needs anything.
     ///
     /// # Errors
     ///
     /// When the API server can not be asked.
     pub async fn access(&self, namespace: &str) -> Result<Vec<Granted>> {
         let needs = needs(self.entrance.is_some());
-        self.review(needs.into_iter().map(|need| (namespace, need)).collect()).await
+        let is_asked = |need: &Need| !namespace.is_empty() || need.place == Where::Cluster;
+        let asked = needs.into_iter().filter(is_asked).map(|need| (namespace, need));
+        self.review(asked.collect()).await
     }
 
     /// The same of several namespaces, side by side, with the namespace of each; then of the whole
@@ -321,10 +323,7 @@ fn attributes(need: &Need, verb: &str, namespace: &str) -> ResourceAttributes {
         Some((resource, sub)) => (resource, Some(sub.to_owned())),
         None => (need.resource, None),
     };
-    let namespace = match need.place {
-        Where::Namespace if !namespace.is_empty() => Some(namespace.to_owned()),
-        Where::Namespace | Where::Cluster => None,
-    };
+    let namespace = (need.place == Where::Namespace).then(|| namespace.to_owned());
     ResourceAttributes {
         group: Some(need.group.to_owned()),
         resource: Some(resource.to_owned()),

@@ -1,9 +1,9 @@
 //! What the cluster is, and what works there, for the target's page and for preflight.
 
 use super::{
-    KubernetesTarget,
+    Granted, KubernetesTarget,
     error::answered,
-    quantity,
+    lock, quantity,
     usage::{self, Figured},
 };
 use crate::{Result, docker::gib};
@@ -13,11 +13,35 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, version::Info},
 };
 use kube::{Api, api::ListParams};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 /// The oldest minor version of Kubernetes 1 that has everything that is used: pods that sleep before
 /// they end came with 1.30. An older API server drops that without a word, or refuses it.
 pub(super) const OLDEST: u32 = 30;
+
+/// How long it is believed what was granted. A check comes every few seconds, and would ask dozens of
+/// times; who wants to know now looks anew, and preflight asks each time.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// What was granted when it was asked last.
+#[derive(Debug, Default)]
+pub(super) struct Reviewed(Mutex<Option<(Instant, Vec<Granted>)>>);
+
+impl Reviewed {
+    fn still(&self, now: Instant) -> Option<Vec<Granted>> {
+        let known = lock(&self.0);
+        let (at, granted) = known.as_ref()?;
+        (now.saturating_duration_since(*at) < BELIEVED).then(|| granted.clone())
+    }
+
+    fn note(&self, now: Instant, granted: &[Granted]) {
+        *lock(&self.0) = Some((now, granted.to_vec()));
+    }
+}
 
 /// A finding in three words.
 pub(super) fn finding(
@@ -40,9 +64,9 @@ pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
         return Ok(TargetFacts { summary, cores: 0, memory_bytes: 0, findings: vec![new_enough] });
     }
     let pattern = target.options.namespaces.as_str();
-    // With a project in it nobody knows them all: asked for all at once, and by preflight for each.
+    // With a project in it nobody knows them all: preflight asks in each.
     let namespace = if pattern.contains('{') { "" } else { pattern };
-    let (nodes, access) = tokio::join!(nodes(target), target.access(namespace));
+    let (nodes, access) = tokio::join!(nodes(target), reviewed(target, namespace));
     let first = nodes.as_ref().ok().and_then(|nodes| nodes.first()?.metadata.name.clone());
     let figured = usage::figured(target, first.as_deref()).await;
 
@@ -70,6 +94,15 @@ pub(super) async fn check(target: &KubernetesTarget) -> Result<TargetFacts> {
     findings.push(of_figures(figured));
     findings.push(of_witness(target));
     Ok(TargetFacts { summary, cores, memory_bytes, findings })
+}
+
+async fn reviewed(target: &KubernetesTarget, namespace: &str) -> Result<Vec<Granted>> {
+    if let Some(known) = target.reviewed.still(Instant::now()) {
+        return Ok(known);
+    }
+    let granted = target.access(namespace).await?;
+    target.reviewed.note(Instant::now(), &granted);
+    Ok(granted)
 }
 
 /// All nodes, where they may be listed.
@@ -125,28 +158,24 @@ fn of_version(version: &Info) -> Finding {
     }
 }
 
-/// What of the table is granted, in one line where all of it is.
-pub(super) fn of_access(access: &[super::Granted], namespace: &str) -> Vec<Finding> {
-    let question = |granted: &super::Granted| format!("Right to {}", granted.need.what_for);
-    let missing = |granted: &super::Granted| {
-        let sentence = granted.sentence()?;
-        let verdict = match (granted.need.optional, namespace.is_empty()) {
-            (false, false) => Verdict::Refuse,
-            // It may be granted in each namespace that is needed: preflight asks there.
-            (true, _) | (false, true) => Verdict::Warn,
-        };
-        let detail = if namespace.is_empty() && granted.need.place == super::Where::Namespace {
-            format!("not in all namespaces at once; preflight asks in each. {sentence}")
-        } else {
-            sentence
-        };
-        Some(finding(question(granted), verdict, detail))
+/// What of the table is granted, in one line where all of it is. An empty `namespace`: it was asked of
+/// the whole cluster only.
+pub(super) fn of_access(access: &[Granted], namespace: &str) -> Vec<Finding> {
+    let missing = |granted: &Granted| {
+        let question = format!("Right to {}", granted.need.what_for);
+        let verdict = if granted.need.optional { Verdict::Warn } else { Verdict::Refuse };
+        Some(finding(question, verdict, granted.sentence()?))
     };
     let held = access.iter().filter(|granted| granted.is_whole()).count();
     let all = access.len();
     let mut findings: Vec<Finding> = access.iter().filter_map(missing).collect();
     let verdict = if held == all { Verdict::Pass } else { Verdict::Warn };
-    findings.insert(0, finding("Rights are granted", verdict, format!("{held} of {all}")));
+    let place = if namespace.is_empty() {
+        " of the whole cluster; preflight asks for those in namespaces".to_owned()
+    } else {
+        format!(", in {namespace} and the whole cluster")
+    };
+    findings.insert(0, finding("Rights are granted", verdict, format!("{held} of {all}{place}")));
     findings
 }
 
@@ -184,7 +213,7 @@ fn of_witness(target: &KubernetesTarget) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Granted, super::access::NEEDS, *};
+    use super::{super::access::NEEDS, *};
 
     fn version(minor: &str, git: &str) -> Info {
         Info {
@@ -208,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_refuses_only_where_it_is_certain_and_needed() {
+    fn a_missing_right_refuses_only_where_it_is_needed() {
         let access = |missing: &str| -> Vec<Granted> {
             NEEDS
                 .iter()
@@ -218,16 +247,28 @@ mod tests {
                 })
                 .collect()
         };
-        let verdict = |missing: &str, namespace: &str| {
-            of_access(&access(missing), namespace).get(1).map(|finding| finding.verdict)
+        let verdict = |missing: &str| {
+            of_access(&access(missing), "shop").get(1).map(|finding| finding.verdict)
         };
 
         assert_eq!(of_access(&access(""), "shop").len(), 1);
         assert_eq!(of_access(&access(""), "shop")[0].verdict, Verdict::Pass);
-        assert_eq!(verdict("deployments.apps", "shop"), Some(Verdict::Refuse));
-        assert_eq!(verdict("deployments.apps", ""), Some(Verdict::Warn));
-        assert_eq!(verdict("nodes", "shop"), Some(Verdict::Warn));
+        assert_eq!(verdict("deployments.apps"), Some(Verdict::Refuse));
+        assert_eq!(verdict("nodes"), Some(Verdict::Warn));
         let told = &of_access(&access("deployments.apps"), "shop")[1].detail;
         assert!(told.contains("nothing can be rolled out"), "{told}");
+    }
+
+    #[test]
+    fn what_is_granted_is_asked_once_a_minute() {
+        let (reviewed, now) = (Reviewed::default(), Instant::now());
+        let granted = [Granted { need: NEEDS[0], missing: vec!["get"] }];
+        assert_eq!(reviewed.still(now), None, "nobody has asked");
+
+        reviewed.note(now, &granted);
+
+        let later = |seconds| reviewed.still(now + Duration::from_secs(seconds));
+        assert_eq!(later(59).as_deref(), Some(&granted[..]));
+        assert_eq!(later(60), None);
     }
 }

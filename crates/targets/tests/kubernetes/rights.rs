@@ -90,6 +90,10 @@ async fn a_cluster_that_grants_nothing_answers_and_rolls_nothing_out() {
     let told = |one: &Finding| one.detail.contains("nothing can be rolled out");
     assert!(facts.findings.iter().any(told), "{facts:#?}");
 
+    let everywhere = driver(machine.options(), &user);
+    let facts = everywhere.check().await.expect("it answers");
+    assert!(!facts.findings.iter().any(told), "nobody needs that in all namespaces: {facts:#?}");
+
     let plan = machine.plan(&sample::place("poor"), 1);
     let findings = target.preflight(&plan, None).await.expect("asked");
     assert!(refused(&findings).into_iter().any(told), "{findings:#?}");
