@@ -50,6 +50,12 @@ impl Need {
             format!("{}.{}", self.resource, self.group)
         }
     }
+
+    /// Whether it helps only whoever connects the cluster: no rollout asks for it.
+    #[must_use]
+    pub fn is_for_connecting(&self) -> bool {
+        self.place == Where::Cluster && self.resource == "namespaces"
+    }
 }
 
 /// A need, and which of its verbs are not granted.

@@ -47,7 +47,9 @@ pub(super) async fn preflight(
         accepted(target, plan, slot),
     );
     // Rights first: what they do not allow is why the others can't be asked.
-    let mut findings = check::of_access(&access?, &namespace);
+    let mut access = access?;
+    access.retain(|granted| !granted.need.is_for_connecting());
+    let mut findings = check::of_access(&access, &namespace);
     let (there, is_there) = there?;
     findings.push(image(plan));
     findings.push(user(plan));

@@ -71,6 +71,8 @@ async fn the_printed_role_is_enough_for_a_rollout() {
 
     let findings = target.preflight(&plan, None).await.expect("asked");
     assert!(findings.iter().all(|one| one.verdict != Verdict::Refuse), "{findings:#?}");
+    let for_connecting = findings.iter().find(|one| one.question.contains("patterns"));
+    assert_eq!(for_connecting, None, "nothing that a rollout asks for");
     let claim = claim(&plan, 1);
     until("it is filled", async || {
         target.ensure(&claim, Blue, &plan).await.expect("filled");
