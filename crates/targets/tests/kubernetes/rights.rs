@@ -25,7 +25,7 @@ fn called(machine: &Machine) -> String {
 }
 
 /// Makes a service account that may do nothing yet, and the login of a kubeconfig for it.
-async fn robot(machine: &Machine) -> Value {
+pub async fn robot(machine: &Machine) -> Value {
     let namespace = &machine.namespace;
     let account = json!({ "metadata": { "name": "robot" } });
     machine.cluster.make::<ServiceAccount>(namespace, account).await;
@@ -40,7 +40,7 @@ async fn robot(machine: &Machine) -> Value {
 }
 
 /// Applies what is printed for one namespace: the cluster's part is shared by everybody's tests.
-async fn grant(machine: &Machine, namespace: &str, yaml: &str) {
+pub async fn grant(machine: &Machine, namespace: &str, yaml: &str) {
     let of_it =
         |document: &&str| document.contains(&format!("pilothouse\n  namespace: \"{namespace}\""));
     for document in yaml.split("---\n").filter(of_it) {
@@ -51,7 +51,7 @@ async fn grant(machine: &Machine, namespace: &str, yaml: &str) {
     }
 }
 
-fn driver(options: Options, user: &Value) -> KubernetesTarget {
+pub fn driver(options: Options, user: &Value) -> KubernetesTarget {
     let mut options = options;
     options.config.auth_info = serde_json::from_value(user.clone()).expect("a login");
     KubernetesTarget::new(options).expect("a driver")

@@ -1,6 +1,9 @@
 //! What the cluster tells: rights, figures, changes, and what a witness saw of a switch.
 
-use super::harness::Machine;
+use super::{
+    harness::Machine,
+    rights::{driver, grant, robot},
+};
 use domain::{
     slot::{
         PerSlot,
@@ -9,8 +12,6 @@ use domain::{
     target::{Plan, Traffic, Verdict},
 };
 use futures::StreamExt;
-use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
-use kube::api::PostParams;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use targets::{
@@ -38,34 +39,17 @@ async fn the_printed_role_is_all_that_a_check_asks_for() {
 }
 
 /// A driver with a service account that has what is printed, and nothing more.
-async fn deployer(machine: &Machine) -> KubernetesTarget {
-    let namespace = &machine.namespace;
-    let account = json!({ "metadata": { "name": "deployer" } });
-    machine.cluster.make::<ServiceAccount>(namespace, account).await;
-    let yaml = role_yaml(namespace, &format!("system:serviceaccount:{namespace}:deployer"));
-    // The namespace's part: the cluster's is shared by everybody's tests.
-    for (kind, document) in ["roles", "rolebindings"].iter().zip(yaml.split("---\n")) {
-        let path =
-            format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{kind}/pilothouse");
-        machine.cluster.apply_yaml(&path, document).await;
-    }
-    let asked = json!({ "spec": { "expirationSeconds": 600, "audiences": [] } });
-    let token: TokenRequest = machine
-        .cluster
-        .api::<ServiceAccount>(namespace)
-        .create_subresource("token", "deployer", &PostParams::default(), &asked)
-        .await
-        .expect("a token");
-    let mut options = machine.options();
-    let token = json!({ "token": token.status.expect("made").token });
-    options.config.auth_info = serde_json::from_value(token).expect("a login");
-    KubernetesTarget::new(options).expect("a driver")
+async fn allowed(machine: &Machine) -> KubernetesTarget {
+    let (namespace, user) = (&machine.namespace, robot(machine).await);
+    let yaml = role_yaml(namespace, &format!("system:serviceaccount:{namespace}:robot"));
+    grant(machine, namespace, &yaml).await;
+    driver(machine.options(), &user)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_printed_role_is_enough_for_a_rollout() {
     let machine = Machine::under("restricted").await;
-    let target = deployer(&machine).await;
+    let target = allowed(&machine).await;
     let place = sample::place("allowed");
     let plan = machine.plan(&place, 1);
 
@@ -90,7 +74,7 @@ async fn the_printed_role_is_enough_for_a_rollout() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_says() {
     let machine = Machine::under("restricted").await;
-    let target = deployer(&machine).await;
+    let target = allowed(&machine).await;
     let place = sample::place("patient");
     target.observe(&place).await.expect("looked");
     let turns = Turns::none_for(&machine).await;
@@ -111,7 +95,7 @@ async fn a_cluster_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_says(
     assert!(seconds >= 2 && since.elapsed() >= Duration::from_secs(seconds - 1), "{seconds}");
 }
 
-/// How many requests of the account `deployer` the API server takes: none.
+/// How many requests of the account `robot` the API server takes: none.
 struct Turns<'a> {
     machine: &'a Machine,
     paths: [String; 2],
@@ -149,7 +133,7 @@ impl<'a> Turns<'a> {
                 "rules": [{
                     "subjects": [{
                         "kind": "ServiceAccount",
-                        "serviceAccount": { "name": "deployer", "namespace": name },
+                        "serviceAccount": { "name": "robot", "namespace": name },
                     }],
                     "resourceRules": [{
                         "verbs": ["*"],
